@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from harness.builder.quantize.levels import CacheLevel, QuantLevel
 from harness.estimator.calibration.constants import (
     ATTENTION_CALL,
+    QUICK,
     SESSION_CALL,
     calibrated_flop_per_byte,
     call_name,
     is_attention,
+    values_per_flop,
 )
 from harness.estimator.calibration.operators import STATES, other_cache, stand_in, typical_slower
 from harness.estimator.memory import ORT_CPU, Runtime
@@ -230,7 +232,7 @@ def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
     if rate is None:
         memory_s /= drift.memory
         return Term(work, memory_s, memory_s, None, "memory")
-    compute_s = work.flop / rate
+    compute_s = work.flop / rate + _taken_in_s(work, constants)
     if constants.measured and work.rows == 1 and is_attention(work.kernel):
         return _attended(work, constants, working_set_bytes)
     bound = "compute" if compute_s > memory_s else "memory"
@@ -243,6 +245,19 @@ def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
         return Term(work, seconds, memory_s / drift.memory, seconds, bound)
     memory_s, compute_s = memory_s / drift.memory, compute_s / drift.matrix
     return Term(work, max(memory_s, compute_s), memory_s, compute_s, bound)
+
+
+def _taken_in_s(work: Work, constants: Constants) -> float:
+    """Return what matrices take longer than those of the calibration, as they are narrower.
+
+        (values - flop · values a flop there) / values taken in a second
+
+    Below 0 where they are wider.
+    """
+    per_s = constants.inputs_per_s(work.kernel, work.rows) if work.rows > 1 else None
+    if per_s is None or not work.values:
+        return 0.0
+    return (work.values - work.flop * values_per_flop(QUICK)) / per_s
 
 
 def _attended(work: Work, constants: Constants, working_set_bytes: float) -> Term:

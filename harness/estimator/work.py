@@ -84,6 +84,7 @@ class Work:
         flop: that the kernel does, masked positions included where it does not skip them.
         useful_flop: without masked positions.
         calls: how often a fixed time is spent.
+        values: that its matrices take in, over all tokens.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Work:
     calls: float = 0.0
     set_bytes: float = 0.0
     sequential: bool = False
+    values: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,7 @@ def _matrices(
     An expert meets only the tokens that chose it, which are the rows of its product:
     tokens · active / touched.
     """
-    parts: dict[tuple[str, str, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    parts: dict[tuple[str, str, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     for group in groups:
         form = group_format(group, level)
         if form is None or group.role is Role.TABLE:
@@ -269,8 +271,9 @@ def _matrices(
         part[0] += held_copy_bytes(group, level, runtime) * copies * group.repeats
         values = group.outputs * group.inputs * group.repeats
         part[1] += 2.0 * values * group.active_copies * tokens
-    for (name, kernel, rows), (read_bytes, flop) in parts.items():
-        yield Work(name, kernel, rows, read_bytes, flop, flop)
+        part[2] += group.inputs * group.repeats * group.active_copies * tokens
+    for (name, kernel, rows), (read_bytes, flop, taken) in parts.items():
+        yield Work(name, kernel, rows, read_bytes, flop, flop, values=taken)
 
 
 def _look_ups(model: ModelStructure, level: QuantLevel, shape: Pass) -> Work:

@@ -128,6 +128,8 @@ class Constants(msgspec.Struct, frozen=True):
             nothing.
         threads: that they hold for; 0: the whole device.
         times: other fixed times with their intervals: SESSION_CALL (one empty run).
+        inputs: by kernel, over rows: values/s that a matrix takes in on top of its products, which
+            weighs more the narrower it is; a kernel without points takes none.
         pulse: what a short probe read meanwhile; null: it did not run.
         drift: how fast the machine is now, by which every time is scaled; null: it is not known,
             and nothing is. Never stored with constants.
@@ -139,6 +141,7 @@ class Constants(msgspec.Struct, frozen=True):
     operator_s: float | None = None
     threads: int = 0
     times: Mapping[str, TimePoint] = {}
+    inputs: Mapping[str, tuple[RatePoint, ...]] = {}
     pulse: Pulse | None = None
     drift: Drift | None = None
 
@@ -155,6 +158,11 @@ class Constants(msgspec.Struct, frozen=True):
         """Rate of a kernel at a shape; None where none is known."""
         points = self.rates.get(kernel)
         return rate_at(points, rows, size_bytes) if points else None
+
+    def inputs_per_s(self, kernel: str, rows: int) -> float | None:
+        """Values/s that a kernel takes in with so many rows; None: nothing on top of products."""
+        points = self.inputs.get(kernel)
+        return rate_at(points, rows, 1.0) if points else None
 
 
 class StoredConstants(msgspec.Struct, frozen=True):

@@ -15,7 +15,13 @@ from harness.estimator.answer import (
     prefill_tok_s,
     rule_of_thumb_decode_tok_s,
 )
-from harness.estimator.calibration.constants import ATTENTION_CALL, OPERATOR_CALL, SESSION_CALL
+from harness.estimator.calibration.constants import (
+    ATTENTION_CALL,
+    OPERATOR_CALL,
+    QUICK,
+    SESSION_CALL,
+    values_per_flop,
+)
 from harness.estimator.memory import ORT_CPU, peak_memory
 from harness.estimator.timing import decode_step, prefill, timed
 from harness.estimator.work import Work
@@ -85,6 +91,26 @@ def test_times_are_scaled_by_how_the_machine_has_drifted():
     assert [term.seconds for term in before] == pytest.approx([0.2, 0.4, 0.05, 0.1, 0.1])
     assert [term.seconds for term in after] == pytest.approx([0.325, 0.5, 0.1, 0.2, 0.125])
     assert [term.bound for term in after] == [term.bound for term in before]
+
+
+def test_narrow_matrices_take_more_in_for_as_many_products():
+    """1e9 values beyond those of the calibration's shape at 2e9 a second: half a second more.
+
+    As many as there: nothing. A step reads its weights meanwhile, and a kernel that was not asked
+    takes nothing in on top.
+    """
+    rates = {name: (RatePoint(1e9, processes=4),) for name in ("k", "other")}
+    inputs = {"k": (RatePoint(2e9, rows=64),)}
+    constants = Constants("", (RatePoint(1e12),), rates, inputs=inputs)
+    alike = 1e9 * values_per_flop(QUICK)
+    works = (
+        Work("alike", "k", 64, flop=1e9, values=alike),
+        Work("narrow", "k", 64, flop=1e9, values=alike + 1e9),
+        Work("step", "k", 1, flop=1e9, values=alike + 1e9),
+        Work("other", "other", 64, flop=1e9, values=alike + 1e9),
+    )
+    found = timed("pass", works, constants).terms
+    assert [term.seconds for term in found] == pytest.approx([1.0, 1.5, 1.0, 1.0])
 
 
 def test_attention_of_a_token_multiplies_by_query_heads_and_reads_by_key_heads():

@@ -307,6 +307,19 @@ def matrix_flop(sizes: Sizes, matrices: int, rows: int) -> float:
     return 2.0 * matrices * rows * sizes.hidden * sizes.wide
 
 
+def chain_values(sizes: Sizes, matrices: int, rows: int) -> float:
+    """Values that the matrices of a chain take in: rows · (hidden + wide) a pair."""
+    return matrices / 2 * rows * (sizes.hidden + sizes.wide)
+
+
+def values_per_flop(sizes: Sizes) -> float:
+    """Return the values that a chain's matrices take in for each of its operations.
+
+    (hidden + wide) / (4 · hidden · wide)
+    """
+    return chain_values(sizes, 2, 1) / matrix_flop(sizes, 2, 1)
+
+
 def attention_flop(sizes: Sizes, layers: int, tokens: int, seen: int) -> float:
     """Operations of one run, masked ones too: 4 · layers · heads · head_dim · tokens · seen."""
     return 4.0 * layers * sizes.heads * sizes.head_dim * tokens * seen

@@ -44,7 +44,7 @@ def read_curve(sizes: Sizes, threads: int) -> Reply:
 
 
 def multiply(folder: str, kernel: str, device: str, sizes: Sizes, threads: int) -> Reply:
-    """Run the pair of matrices at every row count, the other chains at one row.
+    """Run the large and the small matrices in a cache at every row count, long chains at one row.
 
     Returns:
         `graph` (`pair`, `chain`, `far`, `few` or `small`), `rows` and `pass_ns`.
@@ -52,7 +52,8 @@ def multiply(folder: str, kernel: str, device: str, sizes: Sizes, threads: int) 
     replies: Reply = []
     for graph, rows in (
         ("pair", sizes.rows),
-        *((name, (1,)) for name in (*sizes.long_chains, "few", "small")),
+        ("few", sizes.rows),
+        *((name, (1,)) for name in (*sizes.long_chains, "small")),
     ):
         opened = _open(Path(folder) / f"{kernel}.{graph}.onnx", device, threads)
         width = sizes.small if graph in ("few", "small") else sizes.hidden

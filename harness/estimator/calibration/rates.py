@@ -30,8 +30,9 @@ from harness.estimator.calibration.constants import (
     kernel_name,
     matrix_flop,
     small_bytes,
+    values_per_flop,
 )
-from harness.results.calibration import Constants, RatePoint, TimePoint
+from harness.results.calibration import Constants, RatePoint, TimePoint, rate_at
 from harness.stats.intervals import log_t_interval, t_interval
 
 Reply = Sequence[Mapping[str, Any]]
@@ -39,6 +40,7 @@ Reply = Sequence[Mapping[str, Any]]
 # shape is too small to say anything about a rate.
 MOST_OVERHEAD = 0.5
 LEAST_CALL_S = 1e-8  # a few tens of cycles: no call takes less
+LEAST_VALUE_S = 1e-12  # a value that is taken in for nothing: noise around 0
 
 
 def calls_of(time: TimePoint, size_bytes: float) -> RatePoint:
@@ -144,6 +146,41 @@ def kernel_rates(
     return tuple(points)
 
 
+def kernel_inputs(
+    replies: Sequence[Reply],
+    sizes: Sizes,
+    session_s: float,
+    call: RatePoint,
+    rates: Sequence[RatePoint],
+) -> tuple[RatePoint, ...]:
+    """Return values/s that matrices take in on top of their products, at each number of rows.
+
+    What small matrices take longer than the rate of large ones says, over the values that they
+    take in beyond what large ones do for as many operations:
+
+        s a value = (pass - session call - matrices · call - flop / rate)
+                    / (values - flop · values a flop of the large ones)
+
+    Kernels of blocks round a prompt's values to 8 bits before they multiply, on one thread whatever
+    the session has, so that the time does not fall with threads as that of products does.
+    """
+    points = []
+    for shots in zip(*replies, strict=True):
+        rows = shots[0]["rows"]
+        if shots[0]["graph"] != "few" or rows == 1:
+            continue
+        flop = 2.0 * sizes.few * rows * sizes.small**2
+        values = sizes.few * rows * sizes.small - flop * values_per_flop(sizes)
+        fixed_s = session_s + sizes.few / call.rate_per_s
+        product_s = flop / rate_at(rates, rows, 1.0)
+        costs = [(net(seconds_of(shot), fixed_s) - product_s) / values for shot in shots]
+        found = t_interval(costs)
+        ends = (max(s, LEAST_VALUE_S) for s in (found.center, found.low, found.high))
+        center_s, low_s, high_s = ends
+        points.append(RatePoint(1 / center_s, 1.0, rows, 1 / high_s, 1 / low_s, len(costs)))
+    return tuple(points)
+
+
 def stack_calls(
     replies: Sequence[Reply],
     sizes: Sizes,
@@ -221,10 +258,12 @@ def constants_of(
     hot = hot_times(replies[OPERATORS], sizes, built["operators"], elementwise)
     session_s = hot[SESSION_CALL].seconds
     rates = {ELEMENTWISE: (elementwise,), CHOICE: bandwidth_curve(replies[CHOICE])}
+    inputs = {}
     for kernel, level in kernel_levels(levels).items():
         calls = kernel_calls(replies[kernel], sizes, level, session_s)
         rates[call_name(kernel)] = calls
         rates[kernel] = kernel_rates(replies[kernel], sizes, level, session_s, calls)
+        inputs[kernel] = kernel_inputs(replies[kernel], sizes, session_s, calls[0], rates[kernel])
     operator, attention = stack_calls(
         replies[STACKS], sizes, built["stack_operators"], session_s, rates
     )
@@ -241,6 +280,7 @@ def constants_of(
         operator_s=1.0 / operator.rate_per_s,
         threads=threads,
         times={SESSION_CALL: hot[SESSION_CALL]},
+        inputs=inputs,
     )
 
 

@@ -22,13 +22,14 @@ from harness.estimator.calibration.constants import (
     kernel_levels,
     kernel_name,
     matrix_flop,
+    values_per_flop,
 )
 from harness.estimator.calibration.rates import net
 from harness.results.calibration import RatePoint
 
 SIZES = Sizes(rounds=3, rows=(1, 16), depths=(0, 128, 1024), prompts=(64,))
 CALL_S, OPERATOR_S, ATTENTION_S, FLOP_PER_S = 10e-6, 1e-6, 4e-6, 50e9
-KERNEL_S, READ_PER_S, MOVED_PER_S, CHOICE_PER_S = 3e-6, 20e9, 30e9, 8e9
+VALUE_S, KERNEL_S, READ_PER_S, MOVED_PER_S, CHOICE_PER_S = 5e-10, 3e-6, 20e9, 30e9, 8e9
 # From memory everything is slower: a matrix call, an operator, an attention, the kernel itself.
 COLD_KERNEL_S, COLD_OPERATOR_S, COLD_ATTENTION_S, COLD_FLOP_PER_S = 7e-6, 2e-6, 20e-6, 30e9
 OPERATORS, STACK_OPERATORS = (32, 128, 384), 3000
@@ -53,7 +54,14 @@ def multiply(graph, rows):
         "chain": (SIZES.chain_matrices(INT4), large, COLD_KERNEL_S, COLD_FLOP_PER_S),
         "small": (SIZES.small_matrices(INT4), small, COLD_KERNEL_S, COLD_FLOP_PER_S),
     }[graph]
-    return shot(CALL_S + count * (call_s + flop * rows / rate), graph=graph, rows=rows)
+    taken_s = VALUE_S * rows * small_values() if graph == "few" and rows > 1 else 0.0
+    one_s = call_s + flop * rows / rate + taken_s
+    return shot(CALL_S + count * one_s, graph=graph, rows=rows)
+
+
+def small_values():
+    """Of a small matrix and one row: what it takes in beyond large ones for as many operations."""
+    return SIZES.small - 2.0 * SIZES.small**2 * values_per_flop(SIZES)
 
 
 def operate(count, rows):
@@ -84,7 +92,7 @@ def machine(factor=1.0):
         CHOICE: [shot(4e6 / CHOICE_PER_S, size_bytes=4e6)],
         "block-4-32": [
             *(multiply("pair", 1), multiply("pair", 16), multiply("chain", 1)),
-            *(multiply("few", 1), multiply("small", 1)),
+            *(multiply("few", 1), multiply("few", 16), multiply("small", 1)),
         ],
     }
     for shots in replies.values():
@@ -129,6 +137,19 @@ def test_every_fixed_time_comes_back_in_a_cache_and_from_memory():
         assert hot.size_bytes < cold.size_bytes
     assert found.times[SESSION_CALL].seconds == pytest.approx(CALL_S)
     assert found.operator_s == pytest.approx(COLD_OPERATOR_S)
+
+
+def test_what_matrices_take_in_on_top_of_products_comes_back():
+    """Half a nanosecond a value; nothing below 0 where small matrices are no slower."""
+    found = constants(1.0, 1.0, 1.0)
+    (point,) = found.inputs["block-4-32"]
+    assert (1 / point.rate_per_s, point.rows) == pytest.approx((VALUE_S, 16))
+    assert found.inputs_per_s("block-4-32", 64) == pytest.approx(1 / VALUE_S)
+    assert found.inputs_per_s("channel-8", 64) is None
+    replies = [[multiply("pair", 16), shot(1e-6, graph="few", rows=16)]] * 2
+    call, rate = RatePoint(1e9), (RatePoint(FLOP_PER_S, rows=16),)
+    (point,) = rates.kernel_inputs(replies, SIZES, 0.0, call, rate)
+    assert point.rate_per_s == pytest.approx(1 / rates.LEAST_VALUE_S)
 
 
 def test_interval_is_over_processes():
