@@ -7,8 +7,25 @@ from math import prod
 import click
 
 from harness.builder.quantize.levels import SWEEP, QuantLevel, find_levels
-from harness.cli.completion import LEVELS, MODELS, OF_FLAGS, catalog_device_names, words
+from harness.cli.completion import (
+    LEVELS,
+    MODELS,
+    OF_FLAGS,
+    catalog_device_names,
+    requirement_names,
+    words,
+)
 from harness.cli.estimate_here import HERE, this_machine
+from harness.cli.estimate_largest import EXAMPLE as LARGEST_EXAMPLE
+from harness.cli.estimate_largest import (
+    USUAL_LEVELS,
+    USUAL_LIMITS,
+    Question,
+    limits_asked,
+    refuse_beside_largest,
+    show_largest,
+    show_parts,
+)
 from harness.cli.estimate_list import ALL, is_list, listed_devices, named_devices
 from harness.cli.options import FORMATS, Word, format_option
 from harness.cli.output import show, tell
@@ -18,6 +35,7 @@ from harness.estimator.answer import Estimate, estimate
 from harness.estimator.machine import OS_SHARE, estimate_here
 from harness.estimator.query import nominal_level
 from harness.models.catalog.catalog import listed_names
+from harness.models.catalog.systems import Unpublished, unpublished
 from harness.models.catalog.target import (
     EstimateTarget,
     counted_target,
@@ -26,10 +44,11 @@ from harness.models.catalog.target import (
 )
 from harness.report.catalog_devices import draw_catalog_devices
 from harness.report.estimate_table import draw_estimates
-from harness.runner.models import find_model
+from harness.runner.models import find_targets
 from harness.runner.settings.values import AS_TESTED, CAPACITIES, MOST
 
 Flags = dict[str, str | int | float | None]
+MACHINE_FORMATS = ("csv", "json", "jsonl")  # those that hold one table
 PROMPT = "128"
 MAX_ROWS = 20_000  # every model on every device at one level is fewer
 EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s24 --memory 8GB"
@@ -70,8 +89,21 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
 @click.option("--params", help="A parameter count instead of a model: 7.6B, 3000억.")
 @click.option("--bits", type=int, help="Bits of a weight, for --params and stated counts.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind each speed, term by term.")
+@click.option("--largest", is_flag=True, help="How large may a model be there? Instead of MODEL.")
+@click.option(
+    "--require",
+    multiple=True,
+    shell_complete=words(requirement_names, is_list=True),
+    help='Limits on what --largest looks for: "decode>=20, ttft<=2s, peak<=4GiB".',
+)
 @format_option(FORMATS)
-def command(style: str, explain_row: bool, **flags: str | int | float | None) -> None:
+def command(
+    style: str,
+    explain_row: bool,
+    largest: bool,
+    require: tuple[str, ...],
+    **flags: str | int | float | None,
+) -> None:
     """Estimate memory, speed and energy of MODEL on a device, without running anything.
 
     MODEL is a word that --model takes, a folder with config.json, a system that the source
@@ -79,17 +111,138 @@ def command(style: str, explain_row: bool, **flags: str | int | float | None) ->
     ranges: what devices of this class reach of their data sheet. The energy floor is physics, not
     an estimate. `--on cpu` is this machine, by what `bench calibrate` measured; `--on list` shows
     the devices by class, with memory, bandwidth and peaks, and `--on phone` is every phone.
+
+    `--largest` turns the question round: the largest parameter count that fits, and keeps to every
+    limit of `--require`, by the slow end, the centre and the fast end of the ranges, and the
+    largest catalog models that do. It is also the answer for a system without a published count.
     """
     if is_list(flags):
         engine = flags["engine"]
         listed = listed_devices(None if engine is None else str(engine))
         show(draw_catalog_devices(listed, style))
         return
+    if largest:
+        _show_largest(flags, require, style, explain_row=explain_row)
+        return
+    systems = _without_count(flags)
+    if require and not systems:
+        raise UsageError("--require says what --largest looks for", fix=LARGEST_EXAMPLE)
+    if systems:
+        flags = _show_systems(flags, systems, require, style)
+    if flags["model"] is None and flags["params"] is None and systems:
+        return
     rows = estimate_rows(flags)
     text, notes = draw_estimates(rows, style, explain_row)
     show(text)
     for note in notes:
         tell(note)
+
+
+def _show_largest(flags: Flags, require: tuple[str, ...], style: str, *, explain_row: bool) -> None:
+    """Answer `--largest`.
+
+    Raises:
+        UsageError: a flag beside it that says nothing there, or a limit that is none.
+    """
+    refuse_beside_largest(
+        {
+            "MODEL": flags["model"],
+            "--params": flags["params"],
+            "--bits": flags["bits"],
+            "--turns": flags["turns"],
+            "--explain-row": explain_row,
+        }
+    )
+    limits = limits_asked(require)
+    show_largest(_questions(flags), limits, style)
+
+
+def _without_count(flags: Flags) -> list[Unpublished]:
+    """Return the models that are asked about and of which no count was ever published."""
+    if flags["model"] is None:
+        return []
+    found = (unpublished(word) for word in parse_names(str(flags["model"]), "MODEL"))
+    return [system for system in found if system is not None]
+
+
+def _show_systems(
+    flags: Flags, systems: list[Unpublished], require: tuple[str, ...], style: str
+) -> Flags:
+    """Say what is known of systems without a count, and what could run at all.
+
+    Returns:
+        The flags, with the other words for models alone; MODEL None: there are none.
+
+    Raises:
+        UsageError: other models beside them in a format for programs, which holds one table.
+    """
+    words_left = [
+        word for word in parse_names(str(flags["model"]), "MODEL") if unpublished(word) is None
+    ]
+    with_parts = [system for system in systems if system.parts]
+    unknown = [system for system in systems if not system.parts]
+    if style in MACHINE_FORMATS and sum(map(bool, (words_left, with_parts, unknown))) > 1:
+        raise UsageError(
+            f"no parameter count of {systems[0].name} was ever published: its answer is a table of"
+            f" its own, and --format {style} holds one",
+            fix=f"bench estimate {systems[0].key} --on DEVICE --format {style}",
+        )
+    limits = limits_asked(require, USUAL_LIMITS)
+    quant = flags["quant"] or USUAL_LEVELS
+    questions = _questions({**flags, "quant": quant})
+    if with_parts:
+        show_parts(questions, with_parts, style)
+    if unknown:
+        show_largest(questions, limits, style, unknown)
+    return {**flags, "model": ",".join(words_left) or None}
+
+
+def _questions(flags: Flags) -> list[Question]:
+    """Return every level on every device at every length and batch that is asked about.
+
+    Raises:
+        UsageError: no device, or the whole context of a model that is not given.
+    """
+    names, levels, lengths = _device_words(flags), _levels(flags), _lengths(flags)
+    batches = parse_grid(str(flags["batch"]), "--batch")
+    room = str(flags["capacity"])
+    if room == MOST:
+        raise UsageError(
+            f"--capacity {MOST} is the whole context of a model, and none is given",
+            fix="--capacity 8192",
+        )
+    rooms = CAPACITIES.read(room, "--capacity", "--capacity 8192", is_text=True)
+    estimators = [_estimator(name, flags) for name in names]
+    return [
+        Question(
+            level,
+            partial(estimator, level=level, **length, batch=batch, capacity=_positions(room)),
+        )
+        for estimator in estimators
+        for level in levels
+        for length in lengths
+        for batch in batches
+        for room in rooms
+    ]
+
+
+def _positions(word: str) -> int:
+    """Positions of the cache that a word means; 0: as many as depth and prompt need."""
+    return 0 if word == AS_TESTED else int(word)
+
+
+def _device_words(flags: Flags) -> tuple[str, ...]:
+    """Return the devices that are asked about.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if flags["devices"] is None:
+        raise UsageError(
+            "bench estimate needs a device, and --on names none",
+            fix="--on cpu for this machine, or --on list to see the devices of the catalog",
+        )
+    return named_devices(str(flags["devices"]))
 
 
 def estimate_rows(flags: Flags) -> list[Estimate]:
@@ -104,12 +257,7 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
             "--bits goes with a bare parameter count, and a model of the catalog has a level",
             fix="--quant int4 for a model of the catalog",
         )
-    if flags["devices"] is None:
-        raise UsageError(
-            "bench estimate needs a device, and --on names none",
-            fix="--on cpu for this machine, or --on list to see the devices of the catalog",
-        )
-    names = named_devices(str(flags["devices"]))
+    names = _device_words(flags)
     batches = parse_grid(str(flags["batch"]), "--batch")
     lengths = _lengths(flags)
     rooms = CAPACITIES.read(str(flags["capacity"]), "--capacity", "--capacity max", is_text=True)
@@ -163,7 +311,7 @@ def _capacity(word: str, target: EstimateTarget, is_only: bool) -> int:
         UsageError: all that it takes, and that is not known.
     """
     if word != MOST:
-        return 0 if word == AS_TESTED else int(word)
+        return _positions(word)
     if not is_only and (target.structure is None or not target.structure.decodes):
         return 0
     if target.structure is None:
@@ -213,7 +361,8 @@ def _targets(flags: Flags) -> list[EstimateTarget]:
         # Commas separate counts here: 7,600,000,000 is written 7.6B.
         texts = parse_names(str(params), "--params")
         return [counted_target(parse_parameters(text), text) for text in texts]
-    return [find_model(name, log=_log).target for name in _words(model, "MODEL", listed_names)]
+    names = _words(model, "MODEL", listed_names)
+    return [target for name in names for target in find_targets(name, _log)]
 
 
 def _log(line: str) -> None:

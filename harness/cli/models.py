@@ -9,7 +9,7 @@ from harness.cli.estimate_here import machine_memory
 from harness.cli.options import FORMATS, Word, cache_option, format_option, offline_option
 from harness.cli.output import show
 from harness.models.catalog.catalog import catalog_models
-from harness.models.catalog.target import systems
+from harness.models.catalog.systems import systems
 from harness.report.models_table import draw_catalog, draw_systems
 
 # What a running system and its other programs leave to a model; as in the device catalog.

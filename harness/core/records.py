@@ -7,6 +7,7 @@ ships with the package lies inside the wheel, or beside it in a checkout.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -142,11 +143,17 @@ def read_record(cls: type[Value], table: dict[str, Any], where: str) -> Value:
     Raises:
         ModelError: an unknown or missing key, or a value of another type.
     """
-    _check_keys(inspect.type_info(cls), table, where)
+    _check_keys(_type_info(cls), table, where)  # type: ignore[arg-type]  # a class has a hash
     try:
         return msgspec.convert(table, cls, strict=True)
     except msgspec.ValidationError as error:
         raise _wrong_value(str(error), table, where) from error
+
+
+@cache
+def _type_info(cls: type) -> inspect.Type:
+    """What a record holds; asked once of each, since a catalog is hundreds of one."""
+    return inspect.type_info(cls)
 
 
 def _check_keys(kind: inspect.Type, value: Any, where: str) -> None:

@@ -24,10 +24,10 @@ def known_names() -> tuple[str, ...]:
     # Read only once something is wrong.
     from harness.models.catalog.catalog import alias_names, catalog_names
     from harness.models.catalog.counts import published_counts
-    from harness.models.catalog.target import systems
+    from harness.models.catalog.systems import systems
     from harness.models.weights.source import trained_names
 
-    stated = (row.key for row in systems() if row.kind == "model" and (row.parameters or row.model))
+    stated = (row.key for row in systems() if row.kind == "model" and (row.parameters or row.meant))
     counted = published_counts()
     known = (*trained_names(), *catalog_names(), *alias_names(), *counted, *stated)
     return tuple(dict.fromkeys(known))

@@ -6,9 +6,10 @@ from harness.builder.quantize.levels import LEVELS, QuantLevel
 from harness.core.units import KIB, MIB
 from harness.estimator.memory import peak_memory, stored_model_bytes
 from harness.models.catalog.catalog import CatalogModel
-from harness.models.catalog.target import System, size_class
+from harness.models.catalog.systems import System, answer_to
+from harness.models.catalog.target import size_class
 from harness.models.specs.structure import ModelStructure
-from harness.report.grid import Column, draw_columns, draw_records
+from harness.report.grid import KNOWN, Column, draw_columns, draw_records
 from harness.report.numbers import plain_digits
 
 FIT_TOKENS = 128  # prompt that must fit beside the weights
@@ -75,7 +76,8 @@ SYSTEM_COLUMNS: tuple[Column[System], ...] = (
     Column("document", lambda system: system.document),
     Column("parameters", lambda system: _count(system), "{:,}".format),
     Column("stated", lambda system: system.stated or None),
-    Column("runs as", lambda system: system.model or system.device or None),
+    Column("runs as", lambda system: ", ".join(system.meant) or system.device or None),
+    Column("answer", answer_to, shown=KNOWN),
     Column("note", lambda system: system.note or None),
 )
 
@@ -161,8 +163,16 @@ def seed_values(system: System) -> dict[str, object]:
         "parameters": system.parameters,
         "threshold_parameters": system.threshold_parameters,
         "bound": system.bound or None,
-        "model": system.model or None,
+        "model": next(iter(system.meant), None),
+        "models": list(system.meant),
+        "basis": system.basis or None,
+        "makes": system.makes or None,
+        "parts": [
+            {"name": part.name, "parameters": part.parameters, "source": part.source}
+            for part in system.parts
+        ],
         "device": system.device or None,
+        "answer": answer_to(system),
         "testable": system.testable or None,
         "note": system.note or None,
     }

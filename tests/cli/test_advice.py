@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 
 from harness.cli.main import COMMANDS, main
 from harness.core.errors import UsageError
-from harness.models.catalog.target import systems
+from harness.models.catalog.systems import systems
 from harness.runner.models import find_model
 from harness.store.hub import HubName, parse_hub_name, typed_name
 from tests.builder.graph.seeded_folder import folder_of
@@ -211,6 +211,18 @@ def a_system(tmp_path, capsys):
     assert advised
 
 
+def without_a_count(tmp_path, capsys):
+    """What could run there at all; beside another model, in a format of one table, by itself."""
+    code, said = run(capsys, "--model", "sora")
+    assert code == 2
+    command = shlex.split(said.partition("try:")[2].partition(" says")[0].replace("DEVICE", "m4"))
+    assert typed(capsys, *command[1:])[0] == 0
+    code, said = typed(capsys, "estimate", "sora,gpt2", "--on", "m4", "--format", "csv")
+    assert code == 2
+    command = shlex.split(said.partition("try:")[2].replace("DEVICE", "m4"))
+    assert typed(capsys, *command[1:])[0] == 0
+
+
 def of_the_hub(tmp_path, capsys):
     """Nothing is fetched: the name is read as what was meant."""
     for inside in ("", "onnx", "my graphs/model_q4.onnx"):
@@ -231,6 +243,8 @@ SCENES = {
     "--dim batch=1": a_form_of_sizes,
     "--input sr=16000": a_form_of_sizes,
     "bench estimate {} --on DEVICE": an_estimate,
+    "bench estimate {} --on DEVICE says what could run there at all": without_a_count,
+    "bench estimate {} --on DEVICE --format {}": without_a_count,
     "or --model {}, as which it is taken": a_system,
     "; its graph: --model {}": of_the_hub,
     "or an export of it: --model FILE.onnx": None,

@@ -224,7 +224,8 @@ def test_impossible_questions_are_refused(options):
 
 
 @pytest.mark.parametrize(
-    ("model", "named"), [("gpt-44", "gpt-4"), ("llama-3.2-1", "llama-3.2-1b"), ("sora", "--params")]
+    ("model", "named"),
+    [("gpt-44", "gpt-4"), ("llama-3.2-1", "llama-3.2-1b"), ("sora", "bench estimate sora")],
 )
 def test_unknown_models_name_the_way_out(model, named):
     with pytest.raises(HarnessError) as raised:

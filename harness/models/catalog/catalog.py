@@ -58,6 +58,7 @@ class Alias:
     expected_delta_reason: str = ""
 
 
+@cache
 def spec_names() -> tuple[str, ...]:
     """Return the names of all shipped architectures, in alphabetical order."""
     return tuple(sorted(path.stem for path in data_folder("models").glob("*.toml")))
@@ -77,6 +78,7 @@ def listed_names() -> tuple[str, ...]:
     return tuple(sorted((*catalog_names(), *own)))
 
 
+@cache
 def load_spec(name: str) -> AnySpec:
     """Return the shipped architecture called `name`, or the one that an alias stands for.
 
@@ -88,8 +90,13 @@ def load_spec(name: str) -> AnySpec:
     if name in spec_names():
         return read_spec(path)
     if name in _aliases():
-        return _alias_spec(name)
+        return _aliased(_aliases()[name], ALIASES_FILE)
     raise UsageError(f"no model is called {name!r}", fix=suggestion(name, spec_names()))
+
+
+def likened_names() -> frozenset[str]:
+    """Return the names of models that aliases are like."""
+    return frozenset(row["like"] for row in _aliases().values())
 
 
 ALIASES_FILE = "aliases.toml"
@@ -99,12 +106,6 @@ ALIASES_FILE = "aliases.toml"
 def _aliases() -> dict[str, dict[str, Any]]:
     """Return the rows of the shipped aliases by name; an architecture is made when it is asked."""
     return _alias_rows(data_folder("configs") / "catalog" / ALIASES_FILE)
-
-
-@cache
-def _alias_spec(name: str) -> AnySpec:
-    """Return the architecture of one shipped alias."""
-    return _aliased(_aliases()[name], ALIASES_FILE)
 
 
 def read_aliases(path: Path) -> dict[str, AnySpec]:

@@ -1,6 +1,7 @@
 """Encoders and encoder-decoders, taken apart. h is the hidden size, i the block's width."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from harness.models.specs.shapes import (
     ClipShape,
@@ -106,11 +107,15 @@ def _t5_tables(shape: T5Shape) -> Iterator[ParameterGroup]:
 
 def parts_structure(name: str, shape: PartsShape) -> ModelStructure:
     """Return an architecture that was told array by array."""
+    parts, attention = shape.part, shape.attention
+    if shape.stage is Stage.ENCODER:
+        parts = tuple(replace(part, stage=shape.stage) for part in parts)
+        attention = tuple(replace(one, stage=shape.stage) for one in attention)
     return ModelStructure(
         name=name,
         kind=shape.like,
-        groups=shape.part,
-        attention=shape.attention,
+        groups=parts,
+        attention=attention,
         hidden_size=shape.hidden_size,
         intermediate_size=shape.intermediate_size,
         num_layers=shape.num_layers,

@@ -1,22 +1,20 @@
 """What an estimate is asked about: a catalog model, a config.json, a stated system, a count.
 
-Quantities are read as people write them: `7.6B`, `1조 7600억`, `8GB`. The systems that five source
-documents name stand in `configs/catalog/systems.toml`, as stated there.
+Quantities are read as people write them: `7.6B`, `1조 7600억`, `8GB`.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.core.encoding import read_json_file
 from harness.core.errors import HarnessError, ModelError, UsageError
-from harness.core.records import data_folder, read_record, read_table
 from harness.core.units import GB, GIB, MIB
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.counts import published_counts
+from harness.models.catalog.systems import stated_count, statements_about, unpublished
 from harness.models.configs.config import spec_from_file
 from harness.models.specs.dissect import spec_structure
 from harness.models.specs.structure import ModelStructure
@@ -109,150 +107,9 @@ SMALL_MODEL_PARAMETERS = 10_000_000_000  # sLLM: fewer than this, document 001
 UNOFFICIAL = "stated, unofficial"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceDocument:
-    """One of the documents.
-
-    Attributes:
-        key: its number.
-        title: what it is.
-    """
-
-    key: str
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """One statement of a document about one system.
-
-    Attributes:
-        key: the word the user types; several statements may share it.
-        name: as printed.
-        kind: `model`, `device`, `chip`, `claim`, `threshold` and so on.
-        document: key of the document.
-        statement: in our words.
-        aliases: other words for it.
-        stated: the number as printed, or empty.
-        parameters: that number as an integer, or None.
-        threshold_parameters: a class boundary instead of a count.
-        bound: `lower` where the document says "more than"; empty: as stated.
-        model: catalog model it means, or empty.
-        device: catalog device it means, or empty.
-        testable: what this harness can say about it, or empty.
-        note: what is wrong or doubtful in the statement, or empty.
-        power_w: stated powers.
-        max_development_usd: stated bound of the development cost.
-    """
-
-    key: str
-    name: str
-    kind: str
-    document: str
-    statement: str
-    aliases: tuple[str, ...] = ()
-    stated: str = ""
-    parameters: int | None = None
-    threshold_parameters: int | None = None
-    bound: str = ""
-    model: str = ""
-    device: str = ""
-    testable: str = ""
-    note: str = ""
-    power_w: tuple[int, ...] = ()
-    max_development_usd: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StatedCount:
-    """The parameter count that the documents give for one system.
-
-    Attributes:
-        name: as printed.
-        parameters: the count taken: a plain statement before a lower bound, the later document
-            before the earlier.
-        notes: doubts about it, and every other count that is stated.
-    """
-
-    name: str
-    parameters: int
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """The whole file: one array of tables per field."""
-
-    document: tuple[SourceDocument, ...]
-    system: tuple[System, ...]
-
-
-def systems() -> tuple[System, ...]:
-    """Return every statement, in the order of the documents."""
-    return _shipped().system
-
-
-def documents() -> tuple[SourceDocument, ...]:
-    """Return the documents."""
-    return _shipped().document
-
-
-def statements_about(name: str) -> tuple[System, ...]:
-    """Return what the documents say about the system called `name`; empty where nothing."""
-    spelled = name.lower().replace(" ", "-").replace("_", "-")
-    return tuple(row for row in systems() if spelled in (row.key, *row.aliases))
-
-
-def stated_count(name: str) -> StatedCount | None:
-    """Return the stated parameter count of a model, with its contradictions; None without one."""
-    counted = [
-        row for row in statements_about(name) if row.parameters is not None and row.kind == "model"
-    ]
-    if not counted:
-        return None
-    plain = [row for row in counted if not row.bound] or counted
-    taken = max(plain, key=lambda row: row.document)
-    assert taken.parameters is not None  # filtered above
-    notes = [f"{taken.stated}, document {taken.document}"]
-    notes += [f"document {row.document}: {row.note}" for row in counted if row.note]
-    notes += [
-        f"document {row.document} states {row.stated}"
-        for row in counted
-        if row.parameters != taken.parameters
-    ]
-    return StatedCount(taken.name, taken.parameters, tuple(notes))
-
-
 def size_class(parameters: int) -> str:
     """Return `sLLM` below 10 billion parameters, else `LLM` (document 001)."""
     return "sLLM" if parameters < SMALL_MODEL_PARAMETERS else "LLM"
-
-
-def read_systems(path: Path) -> tuple[tuple[SourceDocument, ...], tuple[System, ...]]:
-    """Read a file of systems.
-
-    Raises:
-        ModelError: not TOML, an unknown or missing key, a wrong type, an unknown document, or a
-            count that is not positive.
-    """
-    file = read_record(_File, read_table(path), path.name)
-    keys = {document.key for document in file.document}
-    for row in file.system:
-        if row.document not in keys:
-            raise ModelError(
-                f"{path.name}: {row.key} is of document {row.document!r}", fix=f"of {sorted(keys)}"
-            )
-        if row.parameters is not None and row.parameters <= 0:
-            raise ModelError(
-                f"{path.name}: {row.key} has {row.parameters} parameters", fix="leave it out"
-            )
-    return file.document, file.system
-
-
-@cache
-def _shipped() -> _File:
-    """Return the shipped file, read once."""
-    return _File(*read_systems(data_folder("configs") / "catalog" / "systems.toml"))
 
 
 CONFIG_FILE = "config.json"
@@ -303,28 +160,47 @@ def catalog_target(name: str) -> EstimateTarget:
     )
 
 
-def stated_target(word: str) -> EstimateTarget | None:
-    """Return what the source documents say of a system; None: they name none called so.
+def sizes_of(word: str) -> tuple[EstimateTarget, ...]:
+    """Return the catalog models that the source documents mean by a word; mostly none."""
+    statements = statements_about(word)
+    told = next((row for row in statements if row.meant), None)
+    if told is None:
+        return ()
+    doubts = [f"document {row.document}: {row.note}" for row in statements if row.note]
+    named = f"{statements[0].name}: taken as {', '.join(told.meant)}"
+    notes = (f"{named}; {told.basis}" if told.basis else named, *doubts)
+    known = [catalog_target(name) for name in told.meant]
+    return tuple(replace(one, notes=(*notes, *one.notes)) for one in known)
+
+
+def stated_targets(word: str) -> tuple[EstimateTarget, ...]:
+    """Return what the source documents say of a system, one target for each of its sizes.
+
+    Returns:
+        Nothing where they name none called so.
 
     Raises:
-        UsageError: they name it, and state no parameter count.
+        UsageError: they name it, and no parameter count of it is known.
     """
-    statements = statements_about(word)
-    meant = next((row.model for row in statements if row.model), "")
-    if meant:
-        notes = tuple(f"document {row.document}: {row.note}" for row in statements if row.note)
-        known = catalog_target(meant)
-        named = f"{statements[0].name}: taken as {meant}"
-        return replace(known, notes=(named, *notes))
+    known = sizes_of(word)
+    if known:
+        return known
     count = stated_count(word)
     if count is not None:
-        return EstimateTarget(word, count.parameters, None, UNOFFICIAL, count.notes)
+        return (EstimateTarget(word, count.parameters, None, UNOFFICIAL, count.notes),)
+    statements, unknown = statements_about(word), unpublished(word)
+    if unknown is not None:
+        raise UsageError(
+            f"no parameter count of {unknown.name} was ever published",
+            fix=f"bench estimate {unknown.key} --on DEVICE says what could run there at all",
+        )
     if statements:
+        device = next((row.device for row in statements if row.device), "")
         raise UsageError(
             f"no parameter count is stated for {statements[0].name}",
-            fix="bench estimate --params 7B",
+            fix=f"bench estimate MODEL --on {device}" if device else "bench estimate --params 7B",
         )
-    return None
+    return ()
 
 
 def counted_target(parameters: int, text: str) -> EstimateTarget:

@@ -7,7 +7,7 @@ encoders: BERT and what computes as it does, and those whose layers are a decode
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 from harness.models.specs.layers import (
     KINDS,
@@ -278,7 +278,7 @@ class ModelSpec:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Every layer, first to last."""
-        return tuple(self.layer(number) for number in range(self.num_layers))
+        return _layers(self)
 
     def layer(self, number: int) -> Layer:
         """What one layer is: all that builds, counts or estimates it asks here."""
@@ -371,6 +371,12 @@ class ModelSpec:
     def window_tokens(self, layer: int) -> int | None:
         """How many last tokens a layer sees; None: all."""
         return self.layer(layer).window_tokens
+
+
+@lru_cache(maxsize=1024)
+def _layers(spec: ModelSpec) -> tuple[Layer, ...]:
+    """Every layer of an architecture; made once, since every count and estimate asks for them."""
+    return tuple(spec.layer(number) for number in range(spec.num_layers))
 
 
 ENCODER_FAMILIES = ("bert", "distilbert", "xlm-roberta", "roberta")

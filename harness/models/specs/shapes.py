@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from harness.models.specs.layers import Convolution, DeltaRule, Experts, Mamba
-from harness.models.specs.structure import Attention, ParameterGroup, Recurrence
+from harness.models.specs.structure import Attention, ParameterGroup, Recurrence, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +174,7 @@ class PartsShape:
         vocab_size: see there.
         encoder_tokens: see there.
         recurrence: every group of layers that keep a state.
+        stage: of all of them, where they do not say it: `encoder` or `decoder`.
     """
 
     like: str
@@ -186,6 +187,7 @@ class PartsShape:
     vocab_size: int = 0
     encoder_tokens: int | None = None
     recurrence: tuple[Recurrence, ...] = ()
+    stage: Stage = Stage.DECODER
 
 
 Shape = DecoderShape | WhisperShape | T5Shape | VitShape | ClipShape | PartsShape

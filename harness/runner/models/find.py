@@ -21,7 +21,8 @@ from harness.models.catalog.target import (
     config_target,
     counted_target,
     parse_parameters,
-    stated_target,
+    sizes_of,
+    stated_targets,
 )
 from harness.models.exported.files import graphs_in, is_exported
 from harness.models.exported.skeleton import data_files
@@ -89,6 +90,17 @@ def find_model(
     if found is None:
         raise unknown_model(word)
     return found
+
+
+def find_targets(word: str, log: Log = lambda line: None) -> tuple[EstimateTarget, ...]:
+    """Return what can be estimated of a word: one target, or one for each size of a system.
+
+    Raises:
+        HarnessError: as find_model.
+    """
+    found = find_model(word, log=log).target
+    sizes = sizes_of(word)
+    return sizes if sizes and sizes[0].name == found.name else (found,)
 
 
 def _built(word: str, place: Path | None) -> FoundModel | None:
@@ -212,12 +224,13 @@ def _folder(word: str) -> FoundModel | None:
 
 def _system(word: str) -> FoundModel | None:
     """A system that the source documents name."""
-    target = stated_target(word)
-    if target is None:
+    targets = stated_targets(word)
+    if not targets:
         return None
-    way = "" if target.structure is None else f"or --model {target.name}, as which it is taken"
+    built = next((one for one in targets if one.structure and one.structure.spec), None)
+    way = "" if built is None else f"or --model {built.name}, as which it is taken"
     refusal = _estimated_only(word, "is a system of the source documents", way)
-    return Described(word, target, refusal)
+    return Described(word, targets[0], refusal)
 
 
 def _count(word: str) -> FoundModel | None:

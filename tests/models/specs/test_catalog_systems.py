@@ -5,16 +5,14 @@ import pytest
 from harness.core.errors import ModelError, UsageError
 from harness.models.catalog.catalog import catalog_names
 from harness.models.catalog.devices import device_keys
-from harness.models.catalog.target import (
+from harness.models.catalog.systems import (
     documents,
-    parse_bytes,
-    parse_parameters,
     read_systems,
-    size_class,
     stated_count,
     statements_about,
     systems,
 )
+from harness.models.catalog.target import parse_bytes, parse_parameters, size_class
 
 
 def test_every_row_of_the_documents_is_there():
