@@ -14,7 +14,7 @@ from harness.cli.options import (
     offline_option,
     quiet_option,
 )
-from harness.cli.output import show
+from harness.cli.output import show, tell
 from harness.runner.settings import flag_values, load_settings
 
 
@@ -51,14 +51,16 @@ def command(
     $GITHUB_OUTPUT, from which a matrix is made.
     """
     from harness.cli.running import fetch_into
-    from harness.fleet.cells import write_cells
+    from harness.fleet.cells import cell_paths, write_cells
     from harness.fleet.laying import cells_of
     from harness.report.cells_table import draw_cells
 
     settings = load_settings(plan, preset, like, **flag_values(flags))
     laid = cells_of(fetch_into(settings, cache, offline, quiet), cache)
     if cells is not None:
-        write_cells(laid, cells)
+        written = write_cells(laid, cells)
+        for other in sorted({*cell_paths(cells)} - {*written}):
+            tell(f"of another plan, and left where it is: {other}")
     show(draw_cells(laid, style))
     return 0
 

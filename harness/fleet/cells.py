@@ -194,10 +194,15 @@ def read_cells(folder: Path) -> tuple[CellFile, ...]:
     Raises:
         UsageError: the folder holds none, or as read_cell.
     """
-    paths = sorted(path for path in folder.glob("cell-*.json") if NAME.fullmatch(path.name))
+    paths = cell_paths(folder)
     if not paths:
         raise UsageError(f"{folder} holds no cells", fix="bench plan --cells DIR writes them")
     return tuple(read_cell(path) for path in paths)
+
+
+def cell_paths(folder: Path) -> list[Path]:
+    """The files of a folder that are called as cells are, in the order of their names."""
+    return sorted(path for path in folder.glob("cell-*.json") if NAME.fullmatch(path.name))
 
 
 def parse_cell(content: bytes) -> CellFile:

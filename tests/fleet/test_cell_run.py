@@ -256,6 +256,9 @@ def test_plan_writes_and_lists_cells_and_merge_says_what_is_missing(tmp_path, ca
     name, _, matrix = capsys.readouterr().out.strip().partition("=")
     assert name == "cells"
     assert [one["cell"] for one in json.loads(matrix)] == [one["file"] for one in listed]
+    assert main(["plan", "--model", "bytelm", "--quant", "int4", "--cells", cells]) == EXIT_OK
+    told = [line for line in capsys.readouterr().err.splitlines() if "of another plan" in line]
+    assert len(told) == 1
     out = str(tmp_path / "merged.json")
     merge = ["merge", str(real[1] / "out"), "--plan", cells, "--output", out, "--format", "csv"]
     assert main(merge) == EXIT_CELLS
