@@ -260,7 +260,7 @@ class _Adding:
         self._seen[row.path] = file[1:3]
         self._contents.add(row.content)
         self._rows["documents"].append(row)
-        machine = machine_row(document.environment)
+        machine = machine_row(document)
         if machine.machine not in self._machines:
             self._machines.add(machine.machine)
             self._rows["machines"].append(machine)

@@ -1,17 +1,15 @@
 """A results document as rows of the index. Pure."""
 
-import hashlib
-import json
 import math
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from harness.core.errors import ResultFormatError
-from harness.core.units import GIB
 from harness.history.tables import CellRow, DocumentRow, MachineRow, RecordRow, ValueRow
 from harness.results.environment import MachineFacts
 from harness.results.identity import cell_name
+from harness.results.machines import machine_id, machine_label, memory_gib
 from harness.results.progress import ending_of
 from harness.results.schema import Cell, Document, Metric, Record, kind_of
 from harness.results.size_effect import EXPECTED_BY
@@ -20,13 +18,6 @@ from harness.results.validity import why_left_out
 DOCUMENT, JOURNAL = KINDS = ("document", "journal")  # the first is believed more
 ONNXRUNTIME, BENCH = "onnxruntime", "ondevice-bench"
 MACHINE_DIGITS = 8
-# What makes another machine. Its state (governor, battery) and its system may be why a value
-# changed, so they are facts of a run. Memory counts by the GiB: how much of it the system keeps for
-# itself varies by boot.
-MACHINE = (
-    *("cpu_model", "architecture", "physical_cores", "logical_cores", "usable_cores"),
-    *("container_cpu_cores", "memory_bytes"),
-)
 # What else may be behind a step.
 FACTS = ("os", "kernel", "governor", "turbo", "on_battery", "python_version")
 CellKey = tuple[Any, ...]
@@ -53,14 +44,12 @@ def when_utc(text: str) -> str:
     return aware.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def machine_row(facts: MachineFacts) -> MachineRow:
-    """The machine of a run, with the identity that follows from what it is."""
-    told = {name: getattr(facts, name) for name in MACHINE}
-    told["memory_bytes"] = _gib(facts.memory_bytes)
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def machine_row(document: Document) -> MachineRow:
+    """The machine of a run, with the identity that follows from what it is, and is called."""
+    facts, label = document.environment, machine_label(document)
     return MachineRow(
-        machine=digest[:MACHINE_DIGITS],
-        name=_machine_name(facts),
+        machine=machine_id(facts, label)[:MACHINE_DIGITS],
+        name=_machine_name(facts, label),
         cpu_model=_text(facts.cpu_model),
         architecture=_text(facts.architecture),
         physical_cores=facts.physical_cores,
@@ -71,19 +60,16 @@ def machine_row(facts: MachineFacts) -> MachineRow:
     )
 
 
-def _machine_name(facts: MachineFacts) -> str:
-    """`AMD EPYC, 2 cores, 24 GiB`."""
-    cores, memory = facts.usable_cores, _gib(facts.memory_bytes)
+def _machine_name(facts: MachineFacts, label: str) -> str:
+    """`AMD EPYC, 2 cores, 24 GiB`, and what its operator calls it."""
+    cores, memory = facts.usable_cores, memory_gib(facts)
     words = [
         facts.cpu_model or facts.architecture or "unknown processor",
         "" if cores is None else f"{cores} core{'' if cores == 1 else 's'}",
         "" if memory is None else f"{memory} GiB",
+        label,
     ]
     return _text(", ".join(word for word in words if word)) or ""
-
-
-def _gib(memory_bytes: int | None) -> int | None:
-    return None if memory_bytes is None else math.ceil(memory_bytes / GIB)
 
 
 def document_row(
@@ -116,7 +102,7 @@ def document_row(
         run_id=_text(document.run_id) or "",
         created_utc=when_utc(document.created_utc),
         method_version=document.method_version,
-        machine=machine_row(facts).machine,
+        machine=machine_row(document).machine,
         commit=commit[0] or None,
         commit_utc=when_utc(commit[1]) if commit[1] else None,
         onnxruntime=packages.get(ONNXRUNTIME),

@@ -2,14 +2,21 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 
+from harness.core.units import GIB
 from harness.results.environment import MachineFacts
 from harness.results.merged import is_measured, joined, runs_of
 from harness.results.schema import Document
 
-# What tells machines apart, besides the word that an operator gives one.
-MACHINE_FACTS = ("cpu_model", "architecture", "physical_cores", "memory_bytes", "os")
+# What makes another machine, besides the word that an operator gives one. Its state (governor,
+# battery) and its system may be why a value changed, so they are facts of a run. Memory counts by
+# the GiB: how much of it the system keeps for itself varies by boot.
+MACHINE_FACTS = (
+    *("cpu_model", "architecture", "physical_cores", "logical_cores", "usable_cores"),
+    "container_cpu_cores",
+)
 DIGITS = 16
 
 
@@ -21,13 +28,24 @@ def machine_id(facts: MachineFacts, label: str) -> str:
         label: that its operator gives it; without one, two of a kind are one.
     """
     told = {name: getattr(facts, name) for name in MACHINE_FACTS}
-    return digest({**told, "label": label})
+    told["memory_bytes"] = memory_gib(facts)
+    return digest(told | ({"label": label} if label else {}))
+
+
+def memory_gib(facts: MachineFacts) -> int | None:
+    """Memory in whole GiB, as it is sold."""
+    return None if facts.memory_bytes is None else math.ceil(facts.memory_bytes / GIB)
 
 
 def machine_of(run: Document) -> str:
     """The machine of a run: as its cell says it, else by the facts of it."""
     cell = run.plan.cell
     return cell.machine if cell else machine_id(run.environment, "")
+
+
+def machine_label(run: Document) -> str:
+    """What its operator calls the machine of a run; empty: nothing."""
+    return run.plan.cell.label if run.plan.cell else ""
 
 
 def machines_of(document: Document) -> dict[str, Document]:

@@ -5,9 +5,13 @@ from msgspec import structs
 
 from harness.analysis.compare import ROUNDS, Question, compare_axis
 from harness.core.errors import UsageError
+from harness.history.rows import machine_row
+from harness.report.site.sources import source_of
+from harness.results.environment import MachineFacts
 from harness.results.judged import judge_records
-from harness.results.machines import machine_of, machines_of
+from harness.results.machines import machine_id, machine_of, machines_of
 from harness.results.merged import joined
+from harness.results.plan import CellMark
 from harness.results.requirement import parse_requirements
 from harness.results.schema import Metric
 from tests.replies import process, sample
@@ -37,6 +41,35 @@ def test_each_machine_has_a_document_of_its_own():
     assert list(found) == [machine_of(TWO[0]), machine_of(TWO[2])]
     assert [len(one.records) for one in found.values()] == [2, 1]
     assert machines_of(ONE[0]) == {machine_of(ONE[0]): ONE[0]}
+
+
+def test_what_a_boot_changes_makes_no_other_machine():
+    """Memory by the GiB, no system, no state; a word of the operator's does."""
+    facts = MachineFacts(cpu_model="a", memory_bytes=8 * 2**30 - 10**6, os="12", governor="x")
+    later = structs.replace(facts, memory_bytes=8 * 2**30 - 10**7, os="13", governor="y")
+    assert machine_id(facts, "") == machine_id(later, "")
+    others = [structs.replace(facts, cpu_model="b"), structs.replace(facts, memory_bytes=2**30)]
+    assert len({machine_id(one, "") for one in (facts, *others)} | {machine_id(facts, "w")}) == 4
+
+
+def test_an_index_and_a_site_tell_two_of_a_kind_apart():
+    """By their words; the index has the first digits of the same hash."""
+    runs = [
+        structs.replace(
+            ONE[0],
+            plan=structs.replace(
+                ONE[0].plan,
+                cell=CellMark(hash="c", machine=machine_id(ONE[0].environment, word), label=word),
+            ),
+        )
+        for word in ("shelf-1", "shelf-2")
+    ]
+    rows = [machine_row(run) for run in runs]
+    for row, run in zip(rows, runs, strict=True):
+        assert machine_of(run).startswith(row.machine)
+        assert row.name.endswith(run.plan.cell.label)
+        assert source_of(run, "a.json").machine.endswith(run.plan.cell.label)
+    assert rows[0].machine != rows[1].machine
 
 
 def test_levels_of_two_runs_of_one_machine_share_no_rounds():

@@ -3,7 +3,6 @@
 Raw samples stay in the file: a thousand of them do not fit into memory, and no page shows them.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from harness.report.numbers import counted
 from harness.results.enums import Prepack
 from harness.results.environment import MachineFacts
 from harness.results.explanation import Explanation
+from harness.results.machines import machine_label, memory_gib
 from harness.results.schema import Cell, Document, Record
 from harness.results.signature import Signature, SignatureState
 
@@ -110,7 +110,7 @@ def source_of(
         file=file,
         run_id=document.run_id,
         created_utc=document.created_utc,
-        machine=machine_name(environment),
+        machine=machine_name(environment, machine_label(document)),
         facts=tuple((name, text) for name, say in FACTS if (text := say(environment))),
         onnxruntime=_onnxruntime(packages),
         bench=packages.get(BENCH, UNKNOWN),
@@ -140,17 +140,19 @@ def slim(record: Record) -> Record:
     )
 
 
-def machine_name(facts: MachineFacts) -> str:
+def machine_name(facts: MachineFacts, label: str = "") -> str:
     """`AMD EPYC, 2 cores, 24 GiB, virtual`: what decides how fast a machine is, and stays so.
 
-    Its system and its governor are left out: they change, and the machine is the same.
+    Its system and its governor are left out: they change, and the machine is the same. What its
+    operator calls it is the last word, so that two of a kind are two.
     """
-    cores, memory = facts.usable_cores, facts.memory_bytes
+    cores, memory = facts.usable_cores, memory_gib(facts)
     words = [
         facts.cpu_model or facts.architecture or "unknown processor",
         "" if cores is None else counted(cores, "cores"),
-        "" if memory is None else f"{math.ceil(memory / GIB)} GiB",
+        "" if memory is None else f"{memory} GiB",
         "virtual" if facts.virtual_machine else "",
+        label,
     ]
     return one_line(", ".join(word for word in words if word))
 
