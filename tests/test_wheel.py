@@ -64,6 +64,7 @@ def test_the_wheel_ships_specs_plans_and_the_trained_model(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (
         *("models/smollm2-135m.toml", "configs/default.toml", "models/bytelm/config.json"),
+        *("configs/catalog/devices.toml", "configs/catalog/devices/phones.toml"),
         *("models/bytelm/tasks.jsonl", "models/texts/tasks.jsonl"),
     ):
         assert f"harness/_data/{path}" in names

@@ -50,7 +50,7 @@ from harness.runner.settings.values import AS_TESTED, CAPACITIES, MOST
 Flags = dict[str, str | int | float | None]
 MACHINE_FORMATS = ("csv", "json", "jsonl")  # those that hold one table
 PROMPT = "128"
-MAX_ROWS = 20_000  # every model on every device at one level is fewer
+MAX_ROWS = 20_000  # of a table that a program can still use; all models on all devices are more
 EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s24 --memory 8GB"
 
 

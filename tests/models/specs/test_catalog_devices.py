@@ -66,7 +66,7 @@ def test_rates_are_those_of_their_kind_of_memory():
         "LPDDR4": (1600, 4267),
         "LPDDR4X": (2133, 4267),
         "LPDDR5": (4250, 6400),
-        "LPDDR5X": (7467, 10667),
+        "LPDDR5X": (6800, 10667),
         "LPDDR5T": (9600, 9600),
         "DDR4": (2133, 3200),
         "DDR5": (4800, 8000),
