@@ -107,7 +107,7 @@ def largest(
         by_name: look for catalog models too.
 
     Raises:
-        UsageError: a limit that estimates lack, or that the device's data sheet leaves unknown.
+        UsageError: a limit that estimates lack, or that is not known of the device.
     """
     known: dict[int | str, Estimate] = {}
     return tuple(_answered(_Search(ask, tuple(one), known), by_name) for one in limits)
@@ -161,13 +161,13 @@ class _Search:
         return self.known[step]
 
     def refuse_unknown(self) -> None:
-        """Refuse a limit whose metric this device's data sheet leaves unknown."""
+        """Refuse a limit on a metric of which nothing is known on this device."""
         for one in self.requirements:
             if ESTIMATED[one.metric_name](self.at(0)) is None:
                 device = self.at(0).case.device.key
                 raise UsageError(
-                    f"--require {one.text}: no {one.metric_name} is estimated for {device}:"
-                    " its data sheet does not say enough",
+                    f"--require {one.text}: no {one.metric_name} is estimated for {device},"
+                    " of which too little is known",
                     fix="a limit on decode or peak, or another --engine",
                 )
 

@@ -264,6 +264,14 @@ def test_this_machine_by_its_stored_peaks(capsys, tmp_path, monkeypatch):
     assert row["decode_tok_s_low"] == row["decode_tok_s_high"] == pytest.approx(185, rel=0.1)
     assert row["ttft_ms_low"] is None
     assert row["energy_modelled_j_low"] is None
+    asked = ("estimate", "--largest", "--on", "cpu", "--format", "json", "--require")
+    code, out, err = run(capsys, *asked, "decode>=100")
+    assert code == 0, err
+    (largest,) = json.loads(out)
+    assert (largest["device"], largest["basis"]) == ("here", "measured here")
+    assert 134_515_008 < largest["parameters_centre"] < 400_000_000
+    code, _, err = run(capsys, *asked, "ttft<=1s")
+    assert (code, "ttft" in err) == (2, True)
 
 
 def test_a_word_that_means_nothing_is_told_before_a_device_is_asked_for(capsys):

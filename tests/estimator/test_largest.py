@@ -175,7 +175,7 @@ def test_limits_that_estimates_lack_are_refused_with_those_that_they_have():
 
 def test_a_limit_that_a_data_sheet_leaves_unknown_is_refused():
     """Without a stated peak there is no time to the first token, of no count."""
-    with pytest.raises(UsageError, match="data sheet"):
+    with pytest.raises(UsageError, match="too little is known"):
         largest(_without_peak, [parse_requirements(["ttft<=2s"])])
 
 

@@ -14,6 +14,7 @@ from harness.core.errors import HarnessError, ModelError, UsageError
 from harness.core.units import GB, GIB, MIB
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.counts import published_counts
+from harness.models.catalog.names import known_name
 from harness.models.catalog.systems import stated_count, statements_about, unpublished
 from harness.models.configs.config import spec_from_file
 from harness.models.specs.dissect import spec_structure
@@ -140,11 +141,12 @@ COUNTED = "published count, no structure"
 def catalog_target(name: str) -> EstimateTarget:
     """Return a catalog model, an alias, or a model of which only a count was published.
 
-    What its count does not tell becomes notes.
+    What its count does not tell becomes notes. A name that is written otherwise is understood.
 
     Raises:
         UsageError: nothing is called so.
     """
+    name = known_name(name) or name
     counted = published_counts().get(name)
     if counted is not None:
         notes = (f"{counted.stated}: {counted.source}", *counted.notes)

@@ -14,6 +14,7 @@ from harness.core.errors import HarnessError, ModelError, UsageError
 from harness.core.findings import Log
 from harness.models.catalog.catalog import catalog_names
 from harness.models.catalog.counts import published_counts
+from harness.models.catalog.names import known_name
 from harness.models.catalog.target import (
     CONFIG_FILE,
     EstimateTarget,
@@ -60,7 +61,8 @@ def find_model(
     In this order: a name of the catalog or an alias; a trained model that ships; a folder of
     weights; `hf:org/name`, which is fetched; other files that exist: GGUF, exported ones, a
     config.json;
-    a system that the source documents name; a bare parameter count.
+    a system that the source documents name; a name of the catalog that is written otherwise; a bare
+    parameter count.
 
     Args:
         word: what the user typed.
@@ -85,6 +87,7 @@ def find_model(
         or _exported(word, folder or default_cache())
         or _folder(word)
         or _system(word)
+        or _otherwise(word, folder, log)
         or _count(word)
     )
     if found is None:
@@ -231,6 +234,15 @@ def _system(word: str) -> FoundModel | None:
     way = "" if built is None else f"or --model {built.name}, as which it is taken"
     refusal = _estimated_only(word, "is a system of the source documents", way)
     return Described(word, targets[0], refusal)
+
+
+def _otherwise(word: str, folder: Path | None, log: Log) -> FoundModel | None:
+    """A name of the catalog that is written otherwise: of a fine-tune, or without its version."""
+    name = known_name(word)
+    if name is None:
+        return None
+    log(f"{word}: taken as {name}, whose architecture it has")
+    return find_model(name, folder, log=log)
 
 
 def _count(word: str) -> FoundModel | None:

@@ -11,8 +11,10 @@ import pytest
 import harness
 from harness.cli.main import main
 from harness.core.errors import HarnessError, ModelError, UsageError
-from harness.models.catalog.catalog import alias_names, load_spec, read_aliases
+from harness.models.catalog.catalog import alias_names, catalog_names, load_spec, read_aliases
 from harness.models.catalog.counts import read_counts
+from harness.models.catalog.names import SHORT as CUT_SHORT
+from harness.models.catalog.names import known_name
 from harness.models.specs.tensors import parameters
 from harness.models.unknown import known_names
 from harness.runner.models import find_model
@@ -191,6 +193,49 @@ def test_aliases_are_counted_as_published():
         if spec.published_parameters is not None:
             assert parameters(spec) == spec.published_parameters + spec.expected_delta
         assert name in known_names()
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("Qwen2.5-7B-Instruct", "qwen2.5-7b"),
+        ("gemma3:4b", "gemma-3-4b"),
+        ("Llama_3.2_1B_Instruct", "llama-3.2-1b"),
+        ("mistral-7b-instruct-v0.3", "mistral-7b-v0.3"),
+        ("mistral-7b", "mistral-7b-v0.1"),
+        ("TinyLlama", "tinyllama-1.1b"),
+        ("IndusQ", None),
+        ("indus_1b", "indus-1b"),
+        ("smollm2-135m", "smollm2-135m"),
+        ("./qwen2.5-7b-instruct", None),
+        ("bert-base", None),
+        ("", None),
+    ],
+)
+def test_names_are_understood_as_people_write_them(written, name):
+    """Fine-tunes have the architecture of what they were tuned from; no word is guessed at."""
+    assert known_name(written) == name
+    if name is None:
+        return
+    said = []
+    assert find_model(written, log=said.append).target.name == name
+    assert said == (
+        [] if written == name else [f"{written}: taken as {name}, whose architecture it has"]
+    )
+
+
+def test_a_folder_comes_before_a_name_that_is_written_otherwise(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(LLAMA, "Qwen3-0.6B-Instruct")
+    assert (
+        find_model("Qwen3-0.6B-Instruct").target.parameters == find_model(LLAMA).target.parameters
+    )
+
+
+def test_every_name_is_spelled_in_one_way():
+    names = {*catalog_names(), *alias_names()}
+    assert {known_name(name) for name in names} == names
+    assert {*CUT_SHORT.values()} <= names
 
 
 def test_a_published_count_is_estimated_and_not_measured():
