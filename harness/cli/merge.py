@@ -51,6 +51,8 @@ def command(
     show_document(merged.document, style, wide, str(output or "FILE"))
     for problem in merged.problems:
         tell(f"bench: {problem}")
+    for note in merged.notes:
+        tell(note)
     runs = len(merged.document.sources)
     tell(f"{counted(runs, 'runs')}, {counted(len(merged.missing), 'cells')} without a result")
     if merged.unfinished:

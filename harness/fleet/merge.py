@@ -20,6 +20,7 @@ from harness.fleet.cells import NAME, CellFile
 from harness.results.document import encode_document, is_document, read_document
 from harness.results.enums import Status
 from harness.results.environment import Environment
+from harness.results.machines import machine_label, machine_of
 from harness.results.merged import is_measured, joined, runs_of
 from harness.results.plan import CellMark
 from harness.results.schema import Document, Record
@@ -38,12 +39,14 @@ class Merged:
         problems: a sentence for each file that was not read, and each result that was left out.
         missing: cells of the plan without a result.
         unfinished: cells that were begun, and have no result there yet.
+        notes: a sentence for each package that one machine has had in several versions.
     """
 
     document: Document
     problems: tuple[str, ...]
     missing: tuple[CellFile, ...] = ()
     unfinished: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -107,7 +110,8 @@ def merge(documents: Iterable[Document], cells: Sequence[CellFile] = ()) -> Merg
     final |= {_digest(run): run for run in _missing(kept, measured, cells)}
     document = joined(_in_order(final), f"merge-{_digest_of_all(final)}")
     absent = tuple(cell for cell in cells if cell.hash not in there)
-    return Merged(document, tuple(sorted(problems)), absent)
+    notes = _versions(run for run in final.values() if is_measured(run))
+    return Merged(document, tuple(sorted(problems)), absent, notes=notes)
 
 
 def _missing(
@@ -214,6 +218,20 @@ def _called(run: Document) -> str:
     if not cell:
         return f"run {run.run_id}"
     return f"cell {cell.hash} on {cell.label or cell.machine}"
+
+
+def _versions(runs: Iterable[Document]) -> tuple[str, ...]:
+    """Which machines have had several versions of a package: what moves numbers beside a plan."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for run in runs:
+        for package in PACKAGES:
+            machine = machine_label(run) or machine_of(run)
+            found[machine, package].add(_version(run, package))
+    return tuple(
+        f"{machine} was measured with {package} {' and '.join(sorted(versions))}"
+        for (machine, package), versions in sorted(found.items())
+        if len(versions) > 1
+    )
 
 
 def _version(run: Document, package: str) -> str:

@@ -98,6 +98,22 @@ def test_versions_of_two_results_are_told():
     assert "onnxruntime 1.31.1 and 1.32.0" in told
 
 
+def test_a_machine_that_changed_between_its_cells_is_told():
+    """A note: numbers of both versions are there, and stand side by side."""
+    runs = [
+        structs.replace(
+            one,
+            environment=structs.replace(
+                one.environment, packages={"onnxruntime": f"1.3{number}.0"}
+            ),
+        )
+        for number, one in enumerate((result(1, label="shelf-3"), result(2, label="shelf-3")))
+    ]
+    merged = merge([*runs, result(3, "b" * 16)])
+    assert merged.notes == ("shelf-3 was measured with onnxruntime 1.30.0 and 1.31.0",)
+    assert merged.exit_code == EXIT_OK
+
+
 def test_methods_are_never_mixed():
     old = structs.replace(result(1), method_version=1)
     merged = merge([old, result(2)])
