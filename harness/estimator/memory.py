@@ -14,7 +14,6 @@ from harness.models.specs.structure import ModelStructure, ParameterGroup, Role
 from harness.results.enums import Prepack
 
 BLOCK_SUM_BYTES = 4  # one float32 per block, kept beside the packed bytes
-SCALE_BYTES = 4
 # What prepacked copies take beyond what is read: alignment of the block sums, per block; padding
 # and column sums of a matrix with one scale per channel, as a share of its bytes.
 # Source: anonymous memory after load, two models, onnxruntime 1.31.1 on x86.
@@ -263,7 +262,7 @@ def _mapped_copy_bytes(group: ParameterGroup, level: QuantLevel, *, sliced: bool
     if form is None or group.role is Role.TABLE:
         return 0
     if form.form is Form.BLOCK:
-        return SCALE_BYTES * group.outputs * form.blocks(group.inputs)
+        return form.scale_bytes * group.outputs * form.blocks(group.inputs)
     whole = form.form is Form.FLOAT and group.role is Role.TIED and not sliced
     return stored_copy_bytes(group, level) if whole else 0
 

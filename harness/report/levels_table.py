@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from harness.builder.quantize.levels import (
     EXACT,
+    HALF,
     Form,
     MatrixFormat,
     Method,
@@ -90,6 +91,7 @@ def explain_level(level: QuantLevel) -> str:
             " 4.1 times from block 16 to 256 (onnxruntime 1.32), so that part of what a large"
             " block loses is lost by activations."
         )
+    if level.rounds_activations and not level.name.endswith(HALF):
         said.append(
             f"`--quality --activations exact` adds {level.name}{EXACT}, the same weights times"
             " activations as they are: what it loses is lost by the weights alone. It is slow, and"
@@ -101,6 +103,11 @@ def explain_level(level: QuantLevel) -> str:
         said.append(
             f"A diagnostic of {level.name.removesuffix(EXACT)}: its weights, and activations that"
             " are not rounded (accuracy level 0 of MatMulNBits); its speed is no level's."
+        )
+    if level.name.endswith(HALF):
+        said.append(
+            f"The integers of {level.name.removesuffix(HALF)} between floats of 16 bits, which is"
+            " what graphics processors are made for; CUDA's attention takes no others."
         )
     return "\n".join(said)
 

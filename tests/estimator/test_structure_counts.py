@@ -7,7 +7,7 @@ import pytest
 from harness.builder.graph.decoder import decoder_model
 from harness.builder.graph.encoder import encoder_model
 from harness.builder.quantize.layout import stored_bytes
-from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
+from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, half_level, has_half
 from harness.estimator.memory import ANY_ENGINE, ORT_CPU, held_copy_bytes, stored_model_bytes
 from harness.estimator.nodes import built_operator_calls
 from harness.estimator.work import Pass, pass_work
@@ -89,7 +89,8 @@ def test_two_formulas_for_stored_bytes_agree(name):
     is_mixture = isinstance(spec, ModelSpec) and spec.experts is not None
     static = () if is_mixture else STATIC_LEVELS.values()  # no static mixture is built
     structure = spec_structure(spec)
-    for level in (*LEVELS.values(), *static):
+    halves = map(half_level, filter(has_half, LEVELS.values()))
+    for level in (*LEVELS.values(), *halves, *static):
         assert stored_model_bytes(structure, level) == stored_bytes(spec, level)
 
 

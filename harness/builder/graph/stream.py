@@ -194,7 +194,10 @@ def _stored_floats(values: Floats, dtype: str, name: str) -> npt.NDArray[np.gene
 def _write_rows(file: DataFile, weight: StoredWeight, first_row: int, arrays: Arrays) -> None:
     """Write arrays whose first axis are rows, from this one on, each into its region."""
     for region, array in zip(weight.regions, arrays, strict=True):
-        file.write(region, array, first_row * array[0].nbytes)
+        stored = array
+        if region.array.suffix == "scales" and region.array.dtype == "float16":  # of half levels
+            stored = _stored_floats(array.astype(np.float32), region.array.dtype, weight.name)
+        file.write(region, stored, first_row * stored[0].nbytes)
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def block_arrays(outputs: int, inputs: int, form: MatrixFormat) -> tuple[StoredA
     blocks = form.blocks(inputs)
     block_bytes = form.block_weights * form.bits // 8
     quantized = StoredArray("quantized", "uint8", (outputs, blocks, block_bytes))
-    scales = StoredArray("scales", "float32", (outputs, blocks))
+    scales = StoredArray("scales", form.scale_dtype, (outputs, blocks))
     if not form.zero_points:
         return quantized, scales
     zeros = StoredArray("zero_points", "uint8", (outputs, form.zero_point_bytes(inputs)))

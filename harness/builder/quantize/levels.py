@@ -24,6 +24,7 @@ LEAST_FITTED_BLOCK = 64  # of a format that fits its blocks to rows; below it ro
 # Accuracy level of MatMulNBits that multiplies in int8, and how names of levels end that do not:
 # the same weights times activations as they are, which tells what rounding those loses.
 ROUNDING, EXACT = 4, "-exact"
+HALF, HALF_BITS = "-half", 16  # levels of integers between floats of 16 bits, as GPUs take them
 
 
 class Variant(StrEnum):
@@ -86,7 +87,8 @@ class MatrixFormat:
             is 2^(bits-1) in every block (symmetric).
         method: how integers and scales of a block are chosen.
         shared_bits: what a block stores beside its weights, its share of larger blocks included;
-            0: a scale of 32 bits, and the zero point if there is one.
+            0: a scale of 32 bits, and the zero point if there is one. Of `block` the scale has 16
+            bits where it is given.
         fits: a matrix whose rows do not divide into blocks of `block_weights` has smaller ones,
             half as large as often as it takes, in place of a padded last one; see `fitted`.
     """
@@ -130,6 +132,16 @@ class MatrixFormat:
     def zero_point_bytes(self, inputs: int) -> int:
         """Bytes of the zero points of one row, `bits` each; 0 where none are stored."""
         return -(-self.blocks(inputs) * self.bits // 8) if self.zero_points else 0
+
+    @property
+    def scale_dtype(self) -> str:
+        """Name of the type of a block's scale, which is that of what it is multiplied with."""
+        return "float16" if self.form is Form.BLOCK and self.shared_bits else "float32"
+
+    @property
+    def scale_bytes(self) -> int:
+        """Bytes of it."""
+        return 2 if self.scale_dtype == "float16" else 4
 
     @property
     def bits_per_weight(self) -> float:
@@ -339,7 +351,8 @@ GGUF_LEVELS = {name: level for name, level in _TABLE.items() if level.variant is
 def find_level(name: str) -> QuantLevel:
     """Return the level the user called `name`, of any variant; those of GGUF in any case.
 
-    `int4-exact` is int4 with products that round no activations.
+    `int4-exact` is int4 with products that round no activations, `int4-half` int4 between floats
+    of 16 bits.
 
     Raises:
         UsageError: no level has this name; the fix names the nearest and all of them.
@@ -349,6 +362,9 @@ def find_level(name: str) -> QuantLevel:
     rounding = _TABLE.get(name.removesuffix(EXACT))
     if rounding is not None and rounding.rounds_activations:
         return exact_level(rounding)
+    whole = LEVELS.get(name.removesuffix(HALF))
+    if whole is not None and name.endswith(HALF) and has_half(whole):
+        return half_level(whole)
     if name.casefold() in GGUF_LEVELS:
         return GGUF_LEVELS[name.casefold()]
     from harness.core.errors import suggestion  # only needed once something is wrong
@@ -377,6 +393,29 @@ def exact_level(level: QuantLevel) -> QuantLevel:
         body=exact(level.body),
         table=exact(level.table),
         sensitive=level.sensitive and exact(level.sensitive),
+    )
+
+
+def has_half(level: QuantLevel) -> bool:
+    """Whether a level may stand between floats of 16 bits: all its matrices are blocks."""
+    return all(form.form is Form.BLOCK for form in level.formats)
+
+
+def half_level(level: QuantLevel) -> QuantLevel:
+    """Return a level of the same integers between floats of 16 bits, their scales included."""
+
+    def half(form: MatrixFormat) -> MatrixFormat:
+        zero_bits = form.bits if form.zero_points else 0
+        return replace(form, shared_bits=HALF_BITS + zero_bits)
+
+    return replace(
+        level,
+        name=f"{level.name}{HALF}",
+        label=f"{level.label}, 16-bit floats",
+        body=half(level.body),
+        table=half(level.table),
+        sensitive=level.sensitive and half(level.sensitive),
+        float_bytes=2,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from harness.builder.quantize.levels import (
     CACHES,
+    HALF,
     LEVELS,
     ROUNDING,
     CacheLevel,
@@ -250,7 +251,8 @@ def kernel_name(form: MatrixFormat) -> str:
     block = f"-{form.block_weights}" if form.form is Form.BLOCK else ""
     zeros = "-asym" if form.zero_points else ""
     exact = "-exact" if form.form is Form.BLOCK and form.accuracy_level != ROUNDING else ""
-    return f"{form.form}-{form.bits}{block}{zeros}{exact}"
+    half = HALF if form.scale_dtype == "float16" else ""
+    return f"{form.form}-{form.bits}{block}{zeros}{exact}{half}"
 
 
 def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:
@@ -276,7 +278,7 @@ def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:
         for fitted in form.fitting
     }
     return {
-        name: bodies.get(name) or QuantLevel(name, name, form, form)
+        name: bodies.get(name) or QuantLevel(name, name, form, form, form.scale_bytes)
         for name, form in sorted(forms.items())
     }
 
@@ -351,4 +353,4 @@ def _matrix_bytes(form: MatrixFormat, outputs: int, inputs: int) -> int:
     form = form.fitted(inputs)
     stored = form.padded_inputs(inputs) * form.bits // 8 + form.zero_point_bytes(inputs)
     sums = BLOCK_SUM_BYTES if form.accuracy_level == 4 else 0
-    return outputs * (stored + form.blocks(inputs) * (FLOAT_BYTES + sums))
+    return outputs * (stored + form.blocks(inputs) * (form.scale_bytes + sums))

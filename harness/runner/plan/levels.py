@@ -2,7 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from harness.builder.quantize.levels import SWEEP, QuantLevel, Variant, exact_level, find_levels
+from harness.builder.quantize.levels import (
+    HALF,
+    SWEEP,
+    QuantLevel,
+    Variant,
+    exact_level,
+    find_levels,
+)
 from harness.core.errors import UsageError
 from harness.devices.device import Device
 from harness.devices.table import ROWS
@@ -15,7 +22,8 @@ def names_asked(settings: Settings) -> tuple[str, ...]:
     if settings.activations != EXACT_TOO:
         return settings.quant
     variants = (find_levels(settings.quant, variant) for variant in Variant)
-    rounding = [one for levels in variants for one in levels if one.rounds_activations]
+    every = (one for levels in variants for one in levels)
+    rounding = [one for one in every if one.rounds_activations and not one.name.endswith(HALF)]
     return (*settings.quant, *dict.fromkeys(exact_level(level).name for level in rounding))
 
 

@@ -273,3 +273,21 @@ def test_the_exact_form_of_a_level_differs_in_its_products_alone():
         with pytest.raises(UsageError):
             find_level(name)
     assert "int4-exact" not in {one.name for one in find_levels(["sweep"])}
+
+
+def test_the_half_form_of_a_level_stores_the_same_integers_beside_smaller_scales():
+    """4 bits and 16 of a scale for 32 weights: 4.5; with a zero point of 4 bits for 16 more."""
+    half = find_level("int4-half")
+    assert (half.float_dtype, half.cache_dtype) == ("float16", "float16")
+    assert half.body.bits_per_weight == 4.5
+    assert find_level("int4-asym-half").body.bits_per_weight == 4 + 20 / 32
+    scales = {array.dtype for array in stored_arrays(SMALL, half) if array.suffix == "scales"}
+    assert scales == {"float16"}
+    assert "int4-half" not in {one.name for one in find_levels(["sweep"])}
+
+
+@pytest.mark.parametrize("name", ["fp16-half", "int8-half", "a16w8-half", "int4-half-half"])
+def test_only_levels_of_blocks_have_a_half_form(name):
+    """Floats have 16 bits already, and channels are multiplied by what takes 32."""
+    with pytest.raises(UsageError):
+        find_level(name)
