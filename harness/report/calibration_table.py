@@ -7,7 +7,8 @@ from msgspec import to_builtins
 
 from harness.core.units import GB, KIB, MIB
 from harness.estimator.calibration.constants import CHOICE, ELEMENTWISE
-from harness.report.grid import Column, draw_columns, draw_records
+from harness.estimator.calibration.device_sizes import SIMULATED_BASIS
+from harness.report.grid import PEOPLE, Column, draw_columns, draw_records, prose
 from harness.report.numbers import two_decimals
 from harness.results.calibration import Constants, RatePoint, StoredConstants
 
@@ -61,7 +62,16 @@ def draw_constants(stored: Sequence[StoredConstants], style: str) -> str:
     if style in ("json", "jsonl"):
         return draw_records([to_builtins(record) for record in stored], style)
     rows = [row for record in stored for row in constant_rows(record.constants)]
-    return draw_columns(COLUMNS, rows, style)
+    table = draw_columns(COLUMNS, rows, style)
+    if style not in PEOPLE:
+        return table
+    mark = "- " if style == "md" else ""
+    told = dict.fromkeys(
+        f"{record.device}: {record.constants.basis}"
+        for record in stored
+        if record.constants.basis == SIMULATED_BASIS
+    )
+    return table + "".join(f"\n\n{prose(line, style, mark)}" for line in told)
 
 
 def constant_rows(constants: Constants) -> Iterator[ConstantRow]:

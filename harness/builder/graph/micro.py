@@ -23,7 +23,7 @@ from harness.builder.quantize.cache_scales import (
     ScaledCache,
     channel_scales,
 )
-from harness.builder.quantize.levels import CACHES, CacheLevel, QuantLevel
+from harness.builder.quantize.levels import CACHES, CacheLevel, QuantLevel, own_cache
 
 _OPSETS = (("", 21), (MICROSOFT, 1))
 _IR_VERSION = 10
@@ -109,32 +109,32 @@ def write_attention_stack(path: Path, level: QuantLevel, shape: Heads) -> None:
     packed = width + 2 * shape.kv_heads * shape.head_dim
     weights = chain_weights(path, level, [(packed, width), (width, width)], shape.layers)
     emitter, product = Emitter(), "hidden"
-    tables = _rotary_tables(emitter, shape)
+    tables = _rotary_tables(emitter, shape, level.float_dtype)
     for layer in range(shape.layers):
         product = multiply(emitter, weights.matrices[2 * layer], product, level)
         product = _attend(emitter, shape, layer, product, tables, f"attended.{layer}")
         product = multiply(emitter, weights.matrices[2 * layer + 1], product, level)
-    inputs, outputs = _cache_ports(shape)
+    inputs, outputs = _cache_ports(shape, own_cache(level))
     _write_chain(path, emitter, level, width, weights, inputs, outputs)
 
 
-def write_operator_chain(path: Path, width: int, layers: int) -> int:
+def write_operator_chain(path: Path, width: int, layers: int, float_dtype: str = "float32") -> int:
     """Write what stands between the matrices of a layer, `layers` times over tiny vectors.
 
     A norm over a sum, a sigmoid and two products each. Input `hidden` and output `product`
-    [1, tokens, width] float32.
+    [1, tokens, width] of a float type.
 
     Returns:
         The operators of the chain.
     """
     emitter = Emitter()
     stream = residual = "hidden"
-    weight = emitter.constant("norm.weight", np.ones(width), "float32")
+    weight = emitter.constant("norm.weight", np.ones(width), float_dtype)
     for layer in range(layers):
         stream, residual = _gated(emitter, f"{layer}", stream, residual, weight)
     emitter.nodes[-1].output[0] = "product"
     ports = [
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, "tokens", width])
+        helper.make_tensor_value_info(name, _FLOATS[float_dtype], [1, "tokens", width])
         for name in ("hidden", "product")
     ]
     write_graph(path, emitter, ports[:1], ports[1:], [])
@@ -142,9 +142,13 @@ def write_operator_chain(path: Path, width: int, layers: int) -> int:
 
 
 def write_attention(
-    path: Path, shape: Heads, cache: CacheLevel = CACHES["fp32"], scores: str = ""
+    path: Path,
+    shape: Heads,
+    cache: CacheLevel = CACHES["fp32"],
+    scores: str = "",
+    float_dtype: str = "float32",
 ) -> None:
-    """Write attentions that read one packed float32 input, each over a cache of its own.
+    """Write attentions that read one packed input of floats, each over a cache of its own.
 
     `scores` says what is done to them: `softcap`, `sinks`, both or nothing.
 
@@ -153,8 +157,8 @@ def write_attention(
     `present.N.key` and `present.N.value`.
     """
     emitter, port = Emitter(), helper.make_tensor_value_info
-    floats = onnx.TensorProto.FLOAT
-    tables = _rotary_tables(emitter, shape)
+    floats = _FLOATS[float_dtype]
+    tables = _rotary_tables(emitter, shape, float_dtype)
     packed = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
     inputs, presents = _cache_ports(shape, cache)
     attended = []
@@ -200,11 +204,11 @@ def _normed(
     return norm, total
 
 
-def _rotary_tables(emitter: Emitter, shape: Heads) -> tuple[str, str]:
+def _rotary_tables(emitter: Emitter, shape: Heads, float_dtype: str = "float32") -> tuple[str, str]:
     """Add cosines and sines of every position."""
     angles = np.outer(np.arange(shape.capacity_tokens), np.ones(shape.head_dim // 2))
-    cosines = emitter.constant("cosines", np.cos(angles), "float32")
-    return cosines, emitter.constant("sines", np.sin(angles), "float32")
+    cosines = emitter.constant("cosines", np.cos(angles), float_dtype)
+    return cosines, emitter.constant("sines", np.sin(angles), float_dtype)
 
 
 def _attend(

@@ -92,7 +92,7 @@ class CalibrationKey:
     @property
     def file_name(self) -> str:
         """Of the stored constants: what does not change on one machine."""
-        return f"{self.device}-{self.threads}t-{self.fingerprint}.json"
+        return f"{self.device.replace(':', '-')}-{self.threads}t-{self.fingerprint}.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The child process that times micro-graphs and reads of memory; it keeps raw passes."""
 
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,10 +16,9 @@ from harness.engine.buffers import aligned_zeros, fill_cache
 from harness.estimator.calibration.bandwidth_worker import read_slices
 from harness.estimator.calibration.constants import STACK_CAPACITY, Sizes, caches_apart
 from harness.estimator.calibration.operators import probe_of, state_shape
+from harness.estimator.calibration.passes import Reply, noise, timed_passes
 from harness.estimator.calibration.pulse_worker import pulse
-from harness.machine.meters.samples import time_call, time_calls
 
-Reply = list[dict[str, Any]]
 # One timed batch of reads is at least this long, so that waking threads does not count.
 BATCH_BYTES = 64 * 2**20
 
@@ -37,7 +35,7 @@ def read_curve(sizes: Sizes, threads: int) -> Reply:
         for size_bytes in sizes.read_bytes:
             parts = np.array_split(largest[: size_bytes // 4], threads)
             repeats = max(1, BATCH_BYTES // size_bytes)
-            batches_ns = _timed(lambda p=parts, r=repeats: read_slices(pool, p, r), sizes)  # type: ignore[misc]
+            batches_ns = timed_passes(lambda p=parts, r=repeats: read_slices(pool, p, r), sizes)  # type: ignore[misc]
             passes_ns = [batch / repeats for batch in batches_ns]
             replies.append({"size_bytes": size_bytes, "pass_ns": passes_ns})
     return replies
@@ -59,7 +57,7 @@ def multiply(folder: str, kernel: str, device: str, sizes: Sizes, threads: int) 
         width = sizes.small if graph in ("few", "small") else sizes.hidden
         for count in rows:
             run = bound_vector(opened, (1, count, width))
-            replies.append({"graph": graph, "rows": count, "pass_ns": _timed(run, sizes)})
+            replies.append({"graph": graph, "rows": count, "pass_ns": timed_passes(run, sizes)})
     return replies
 
 
@@ -75,7 +73,7 @@ def call_operators(folder: str, device: str, sizes: Sizes, threads: int) -> Repl
         opened = _open(Path(folder) / f"operators.{layers}.onnx", device, threads)
         for rows in (1, sizes.operator_rows) if layers == middle else (1,):
             run = bound_vector(opened, (1, rows, sizes.operator_width))
-            replies.append({"layers": layers, "rows": rows, "pass_ns": _timed(run, sizes)})
+            replies.append({"layers": layers, "rows": rows, "pass_ns": timed_passes(run, sizes)})
     return replies
 
 
@@ -114,7 +112,7 @@ def attend(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> 
         caches = [one.copy() for _ in range(2 * layers)]
         for tokens, seen in shots[graph]:
             run = bound_attention(opened, sizes, caches, tokens, seen)
-            passes_ns = _timed(run, sizes)
+            passes_ns = timed_passes(run, sizes)
             replies.append({"layers": layers, "tokens": tokens, "seen": seen, "pass_ns": passes_ns})
     return replies
 
@@ -134,7 +132,7 @@ def recur(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> R
         states = [np.zeros((1, *shape.shape), dtype=np.float32) for _ in range(layers)]
         for rows in counts:
             run = _bound_states(opened, states, rows)
-            replies.append({"layers": layers, "rows": rows, "pass_ns": _timed(run, sizes)})
+            replies.append({"layers": layers, "rows": rows, "pass_ns": timed_passes(run, sizes)})
     return replies
 
 
@@ -150,7 +148,7 @@ def _bound_states(
     for port in opened.session.get_inputs():
         if port.name not in past:
             width = port.shape[-1]
-            values = _noise((1, rows, width), "float32")
+            values = noise((1, rows, width), "float32")
             fed[port.name] = {"decay": -np.abs(values), "beta": np.abs(values) / 8}.get(
                 port.name, values * np.float32(width**-0.5)
             )
@@ -176,7 +174,7 @@ def mix(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> Rep
         layers = sizes.expert_layers(graph, found.level)
         for rows in counts:
             run = bound_vector(opened, (1, rows, sizes.expert_widths(graph)[0]))
-            passes_ns = _timed(run, sizes)
+            passes_ns = timed_passes(run, sizes)
             replies.append({"graph": graph, "layers": layers, "rows": rows, "pass_ns": passes_ns})
     return replies
 
@@ -190,17 +188,17 @@ def run_stacks(folder: str, device: str, sizes: Sizes, threads: int) -> Reply:
     place = Path(folder)
     opened = _open(place / "operators.stack.onnx", device, threads)
     run = bound_vector(opened, (1, 1, sizes.small))
-    replies = [{"graph": "operators", "pass_ns": _timed(run, sizes)}]
+    replies = [{"graph": "operators", "pass_ns": timed_passes(run, sizes)}]
     opened = _open(place / "attention.stack.onnx", device, threads)
     shape = (1, sizes.stack_kv_heads, STACK_CAPACITY, sizes.head_dim)
     caches = [np.zeros(shape, dtype=np.float32) for _ in range(2 * sizes.stack_layers)]
-    hidden = _noise((1, 1, sizes.stack_heads * sizes.head_dim), "float32")
+    hidden = noise((1, 1, sizes.stack_heads * sizes.head_dim), "float32")
     run = _bound(
         opened,
         {"hidden": hidden, **_attention_inputs(caches, 2)},
         {"product": np.empty_like(hidden), **_attention_outputs(caches)},
     )
-    return [*replies, {"graph": "attention", "pass_ns": _timed(run, sizes)}]
+    return [*replies, {"graph": "attention", "pass_ns": timed_passes(run, sizes)}]
 
 
 def choose(sizes: Sizes) -> Reply:
@@ -209,8 +207,8 @@ def choose(sizes: Sizes) -> Reply:
     Returns:
         `size_bytes` and `pass_ns`.
     """
-    logits = _noise((1, sizes.logits), "float32")
-    passes_ns = _timed(lambda: np.argmax(logits, axis=1), sizes)
+    logits = noise((1, sizes.logits), "float32")
+    passes_ns = timed_passes(lambda: np.argmax(logits, axis=1), sizes)
     return [{"size_bytes": logits.nbytes, "pass_ns": passes_ns}]
 
 
@@ -227,37 +225,15 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def _timed(run: Callable[[], object], sizes: Sizes) -> list[int]:
-    """Warm up, then take passes until there are enough of them and of time."""
-    _until(run, sizes.warm_seconds, 1)
-    return _until(run, sizes.seconds, sizes.passes)
-
-
-def _until(run: Callable[[], object], seconds: float, passes: int) -> list[int]:
-    """Time calls until `seconds` have gone by and `passes` are there."""
-    durations_ns = time_calls(run, passes)
-    end_ns = time.perf_counter_ns() + int(seconds * 1e9) - sum(durations_ns)
-    while time.perf_counter_ns() < end_ns:
-        durations_ns.append(time_call(run))
-    return durations_ns
-
-
 def _open(graph: Path, device: str, threads: int) -> OpenedSession:
     """Open a micro-graph as a model is opened, its weights packed on all threads: only sooner."""
     return open_session(graph, replace(find_device(device), parallel_prepack=True), threads)
 
 
-def _noise(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    """Normal values that are the same in every process."""
-    generator = np.random.Generator(np.random.SFC64(0))
-    values: NDArray[Any] = generator.standard_normal(shape, dtype=np.float32)
-    return values.astype(dtype)
-
-
 def bound_vector(opened: OpenedSession, shape: tuple[int, ...]) -> Callable[[], object]:
     """Return the run of a chain over one input, output in memory of ours."""
     half = "float16" in opened.session.get_inputs()[0].type
-    array = _noise(shape, "float16" if half else "float32")
+    array = noise(shape, "float16" if half else "float32")
     return _bound(opened, {"hidden": array}, {"product": np.empty_like(array)})
 
 
@@ -266,7 +242,7 @@ def bound_attention(
 ) -> Callable[[], object]:
     """Return the run of the attentions; each cache is extended in place."""
     packed = (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim
-    inputs = {"packed": _noise((1, tokens, packed), "float32"), **_attention_inputs(caches, seen)}
+    inputs = {"packed": noise((1, tokens, packed), "float32"), **_attention_inputs(caches, seen)}
     attended = {
         f"attended.{layer}": np.empty((1, tokens, sizes.heads * sizes.head_dim), dtype=np.float32)
         for layer in range(len(caches) // 2)

@@ -44,6 +44,7 @@ from harness.results.summarize import (
 from harness.results.sustained import slowed, sustained_metrics
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.calibration import measured_environment, peaks_of
+from harness.runner.loop.device_calibration import has_own_peaks, without_host_memory
 from harness.runner.loop.effort import effort_of
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.losses import losses_part
@@ -237,7 +238,8 @@ def _estimates(facts: CellFacts) -> RecordEstimates:
         threads=group.threads,
     )
     peaks = peaks_of(facts.entries, group.device, group.threads)
-    return group.model.estimates(group.level, test, lengths, peaks)
+    found = group.model.estimates(group.level, test, lengths, peaks)
+    return without_host_memory(found) if has_own_peaks(group.device) else found
 
 
 def _static_lengths(group: SessionGroup) -> StaticLengths | None:

@@ -16,6 +16,7 @@ from harness.estimator.rules import HardwarePeaks
 from harness.results.calibration import Constants
 from harness.results.entries import CalibrationEntry, NoCalibrationEntry
 from harness.results.environment import Environment, NoCalibration, ReadBandwidth
+from harness.runner.loop.device_calibration import device_calibrations, has_own_peaks
 from harness.runner.loop.entries import Entries
 from harness.runner.plan import Plan, SessionGroup
 
@@ -33,6 +34,7 @@ def calibrations(
     """
     if not plan.settings.calibrate:
         return
+    yield from device_calibrations(plan, entries, cache, log)
     hosts = [group for group in plan.groups if is_calibrated(group)]
     kernels = dict.fromkeys(name for name in (g.model.kernels(g.level) for g in hosts) if name)
     levels = tuple(kernels) or ("fp32",)
@@ -62,7 +64,8 @@ def calibrations(
 def has_peaks(device: Device) -> bool:
     """Whether this machine's peaks are those of the device: it computes in the host's memory.
 
-    Nothing is calibrated on other classes yet: their rows stand without an estimate of time.
+    Graphics processors have peaks of their own, see device_calibration.py; rows of other devices
+    stand without an estimate of time.
     """
     is_here = device.asked is None and device.refusal is None
     return device.kind == "cpu" and not device.simulate and is_here
@@ -75,6 +78,9 @@ def is_calibrated(group: SessionGroup) -> bool:
 
 def peaks_of(entries: Entries, device: Device, threads: int) -> HardwarePeaks:
     """Return what a run knows of a device with this many threads."""
+    if has_own_peaks(device):
+        stored = entries.calibrations.get((device.key, threads))
+        return HardwarePeaks(None, None if stored is None else stored.constants)
     if not has_peaks(device):
         return HardwarePeaks()
     return HardwarePeaks(read_rate(entries, threads), _constants(entries, device.key, threads))
