@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from harness.estimator.calibration.device_sizes import reads_own_memory
 from harness.report.headline import thread_words
 from harness.report.numbers import two_decimals
 from harness.results.calibration import Drift
@@ -46,7 +47,7 @@ def _without_pulse(document: Document) -> Iterator[str]:
         {
             found.constants.threads
             for found in document.environment.calibration
-            if found.constants.pulse is None
+            if found.constants.pulse is None and not reads_own_memory(found.device)
         }
         & taken
     )

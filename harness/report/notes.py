@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import structs
 
 from harness.core.units import GB, MIB
-from harness.estimator.calibration.device_sizes import ROWS
+from harness.estimator.calibration.device_sizes import reads_own_memory
 from harness.models.served import is_served
 from harness.report.drift import drift_notes
 from harness.report.energy_notes import energy_notes
@@ -353,8 +353,8 @@ def _doubts_of(calibration: StoredConstants, own: dict[int, float | None]) -> It
             f" {calibration.background_share:.0%} of the CPU{f' on {day}' if day else ''}:"
             " estimates may be off, until a run finds the machine quiet and measures anew"
         )
-    if calibration.device.partition(":")[0] in ROWS:
-        return  # it reads memory of its own
+    if reads_own_memory(calibration.device):
+        return
     points = calibration.constants.bandwidth
     largest = max(points, key=lambda point: point.size_bytes, default=None)
     if largest is None or calibration.constants.pulse is not None:  # the drift says how far

@@ -148,6 +148,11 @@ def is_calibrated_row(row: ProviderRow) -> bool:
     return row.key in ROWS
 
 
+def reads_own_memory(device: str) -> bool:
+    """Whether a device of a calibration, such as `webgpu:1`, is not the host's processor."""
+    return device.partition(":")[0] in ROWS
+
+
 def floats_of(row: ProviderRow) -> Floats:
     """What stays float in the micro-graphs of a row."""
     return Floats("float16" if row.key in HALF_ROWS else "float32")
