@@ -260,6 +260,13 @@ WORDS = (
         "`switches`: changes of provider along the graph; `fell_off`: operators left to others.",
     ),
     Term(
+        "follows load",
+        "",
+        "Of a counter of energy: over a second of load on every core it drew more than over an "
+        "idle second before, in at least 15 of 16 pairs of quarters and 5 % in the mean; a card's "
+        "in each timed part. One that does not is `unavailable`.",
+    ),
+    Term(
         "simulated",
         "",
         "The device was emulated: its function is proven, its speed means nothing. No estimate, "

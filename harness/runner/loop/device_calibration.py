@@ -27,6 +27,11 @@ def has_own_peaks(device: Device) -> bool:
     return is_calibrated_row(device.row) and not device.simulate and is_here
 
 
+def has_calibrated_device(group: SessionGroup) -> bool:
+    """Whether micro-graphs of a graphics processor tell what the operators of a group cost."""
+    return has_own_peaks(group.device) and group.level.variant is Variant.FUSED
+
+
 def device_calibrations(
     plan: Plan, entries: Entries, cache: Path, log: Log
 ) -> Iterator[CalibrationEntry | NoCalibrationEntry]:
@@ -35,7 +40,7 @@ def device_calibrations(
     Raises:
         StorageError: the cache cannot be read or written.
     """
-    groups = [group for group in plan.groups if _is_calibrated(group)]
+    groups = [group for group in plan.groups if has_calibrated_device(group)]
     named = [group.model.kernels(group.level) for group in groups]
     levels = tuple(dict.fromkeys(name for name in named if name)) or ("fp16",)
     for group in {(group.device.key, group.threads): group for group in groups}.values():
@@ -67,7 +72,3 @@ def without_host_memory(found: RecordEstimates) -> RecordEstimates:
     if explanation is not None:
         explanation = structs.replace(explanation, memory=())
     return replace(found, by_metric=kept, explanation=explanation)
-
-
-def _is_calibrated(group: SessionGroup) -> bool:
-    return has_own_peaks(group.device) and group.level.variant is Variant.FUSED

@@ -12,6 +12,7 @@ from harness.estimator.calibration.calibrate import FOLDER, ROUND_SECONDS
 from harness.estimator.calibration.constants import QUICK
 from harness.runner.loop.builds import build_seconds, missing_builds
 from harness.runner.loop.calibration import is_calibrated
+from harness.runner.loop.device_calibration import has_calibrated_device
 from harness.runner.loop.guesses import PROCESS_S, WARM_S, pass_seconds, prompt_seconds
 from harness.runner.loop.memory_passes import share_process
 from harness.runner.plan import Plan, SessionGroup
@@ -107,7 +108,11 @@ def _missing_calibrations(plan: Plan, cache: Path) -> int:
     """Devices and thread counts of which no constants lie in the cache."""
     if not plan.settings.calibrate:
         return 0
-    needed = {(group.device.key, group.threads) for group in plan.groups if is_calibrated(group)}
+    needed = {
+        (group.device.key.replace(":", "-"), group.threads)
+        for group in plan.groups
+        if is_calibrated(group) or has_calibrated_device(group)
+    }
     stored = [path.name for path in (cache / FOLDER).glob("*.json")]
     return sum(
         not any(name.startswith(f"{device}-{threads}t-") for name in stored)

@@ -7,6 +7,8 @@ import pytest
 
 from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import find_level
+from harness.devices.device import Device
+from harness.devices.table import find_row
 from harness.estimator.calibration.calibrate import FOLDER
 from harness.runner.loop.builds import build_all, missing_builds
 from harness.runner.loop.expected import expect, first_words
@@ -38,6 +40,17 @@ def test_a_first_run_says_what_it_builds_how_long_and_where(plan, tmp_path):
         f"writes 593 MiB and the peaks into {tmp_path}, which later runs use again,"
         " and the results into results"
     )
+
+
+def test_a_graphics_processor_that_was_not_measured_is_announced(plan, tmp_path):
+    """The second device of a row has a colon in its name and none in its file's."""
+    device = Device(find_row("webgpu"), index=1)
+    groups = tuple(replace(group, device=device) for group in plan.groups)
+    on_gpu = replace(plan, groups=groups)
+    assert expect(on_gpu, tmp_path).calibrations == 1
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "webgpu-1-2t-0123456789abcdef.json").write_text("{}")
+    assert expect(on_gpu, tmp_path).calibrations == 0
 
 
 def test_what_lies_in_the_cache_is_not_announced(plan, tmp_path):
