@@ -71,7 +71,7 @@ def command(
     Read bandwidth over working sets, matrix rates of each level's kernel at one token and at
     prompt lengths, attention, and the fixed cost of a call; each with its 95 % interval over fresh
     processes. No whole model is timed. Kept per machine, onnxruntime version and thread count.
-    Of a graphics processor (webgpu, cuda): its own memory, its kernels, its calls and runs.
+    Of a graphics processor (webgpu, cuda, openvino-gpu): its memory, its kernels, calls and runs.
     """
     from harness.cli.progress import open_progress
     from harness.cli.running import seconds_of

@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 import tempfile
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -20,6 +21,7 @@ from msgspec import structs
 from harness.builder.quantize.levels import LEVELS, Variant, find_level
 from harness.core.findings import Log
 from harness.core.progress import tell_part
+from harness.core.units import MIB
 from harness.devices.device import Device
 from harness.estimator.calibration.calibrate import (
     METHOD_VERSION,
@@ -32,8 +34,12 @@ from harness.estimator.calibration.calibrate import (
 from harness.estimator.calibration.constants import (
     ATTENTION,
     CHOICE,
+    ELEMENTWISE,
+    OPERATOR_CALL,
+    SESSION_CALL,
     Sizes,
     caches_apart,
+    call_name,
     is_attention,
     kernel_levels,
 )
@@ -49,7 +55,13 @@ from harness.estimator.calibration.rates import (
     OPERATORS,
     STACKS,
     Reply,
+    bandwidth_curve,
+    calls_of,
     constants_of,
+    elementwise_rate,
+    hot_times,
+    kernel_calls,
+    kernel_rates,
     net,
 )
 from harness.machine.process.worker import Worker
@@ -67,6 +79,7 @@ COMMANDS = {
     ATTENTION: "attend",
     CHOICE: "choose",
 }
+ATTENDING = (ATTENTION, STACKS)  # probes in whose graphs there is one
 # What tells one device of a machine from another, and from itself under another driver.
 DEVICE_FACTS = ("provider", "version", "vendor_id", "device_id", "options")
 
@@ -163,7 +176,8 @@ def measure_device(
     """
     floats = floats_of(device.row)
     caches, levels = floats.caches(levels), floats.measured(levels)
-    probes = [*COMMANDS, *caches_apart(caches), *kernel_levels(levels)]
+    known = [probe for probe in COMMANDS if floats.attends or probe not in ATTENDING]
+    probes = [*known, *caches_apart(caches), *kernel_levels(levels)]
     replies: dict[str, list[Reply]] = {probe: [] for probe in probes}
     with tempfile.TemporaryDirectory(prefix="bench-calibrate-") as folder:
         log(f"calibrating {device.key}: building {len(probes)} probes")
@@ -182,8 +196,13 @@ def measure_device(
                 for probe in order:
                     replies[probe].append(_ask(worker, probe, given))
     replies[BANDWIDTH] = [reads_alone(reply) for reply in replies[BANDWIDTH]]
-    constants = constants_of(replies, sizes, levels, built, key.threads, caches)
-    basis = SIMULATED_BASIS if device.simulate else f"{MEASURED_HERE} on {device.key}"
+    if floats.attends:
+        constants = constants_of(replies, sizes, levels, built, key.threads, caches)
+    else:
+        constants = without_attention(replies, sizes, levels, built["operators"], key.threads)
+    basis = f"{MEASURED_HERE} on {device.key}{', without attention' * (not floats.attends)}"
+    if device.simulate:
+        basis = SIMULATED_BASIS
     return structs.replace(constants, basis=basis, rates=floats.rates(constants.rates))
 
 
@@ -194,6 +213,43 @@ def _ask(worker: Worker, probe: str, given: dict[str, Any]) -> Reply:
     if probe in COMMANDS:
         return worker.ask(COMMANDS[probe], TIMEOUT_S, list, **given)
     return worker.ask("multiply", TIMEOUT_S, list, kernel=probe, **given)
+
+
+def without_attention(
+    replies: Mapping[str, Sequence[Reply]],
+    sizes: Sizes,
+    levels: tuple[str, ...],
+    operators: Sequence[int],
+    threads: int,
+) -> Constants:
+    """Return the constants of a device that takes no attention of our decoders.
+
+    The time of an operator is that of a chain of them alone, not between matrices.
+
+    Args:
+        replies: as of harness.estimator.calibration.rates.constants_of, without those of ATTENDING.
+        sizes: that they were measured with.
+        levels: whose kernels were measured.
+        operators: of each chain, as the builder counted them.
+        threads: that they were measured with.
+    """
+    elementwise = elementwise_rate(replies[OPERATORS], sizes, operators)
+    hot = hot_times(replies[OPERATORS], sizes, operators, elementwise)
+    session_s, operator = hot[SESSION_CALL].seconds, calls_of(hot[OPERATOR_CALL], MIB)
+    rates = {ELEMENTWISE: (elementwise,), CHOICE: bandwidth_curve(replies[CHOICE])}
+    rates[OPERATOR_CALL] = (operator,)
+    for kernel, level in kernel_levels(levels).items():
+        calls = kernel_calls(replies[kernel], sizes, level, session_s)
+        rates[call_name(kernel)] = calls
+        rates[kernel] = kernel_rates(replies[kernel], sizes, level, session_s, calls)
+    return Constants(
+        basis=MEASURED_HERE,
+        bandwidth=bandwidth_curve(replies[BANDWIDTH]),
+        rates=rates,
+        operator_s=1.0 / operator.rate_per_s,
+        threads=threads,
+        times={SESSION_CALL: hot[SESSION_CALL]},
+    )
 
 
 def reads_alone(reply: Reply) -> Reply:

@@ -29,8 +29,10 @@ from harness.estimator.calibration.constants import (
 from harness.results.calibration import RatePoint
 from harness.results.enums import CacheType
 
-# Rows that take the graphs of our decoders as they are, so that micro-graphs tell of them.
-ROWS = ("webgpu", "cuda")
+# Rows that take our graphs as they are, so that micro-graphs tell of them.
+ROWS = ("webgpu", "cuda", "openvino-gpu")
+# Of these the ones that leave GroupQueryAttention to others, and so run our encoders alone.
+WITHOUT_ATTENTION = ("openvino-gpu",)
 # Rows whose attention takes no float32: source: the kernels that ONNX Runtime registers for it.
 HALF_ROWS = ("cuda",)
 # Arrays that are read side by side: one alone may be no larger than a buffer of WebGPU, 128 MiB.
@@ -90,9 +92,11 @@ class Floats:
 
     Attributes:
         dtype: `float32`, or `float16`, between which matrices of blocks have no other scales.
+        attends: whether the device takes the attention of our decoders.
     """
 
     dtype: str
+    attends: bool = True
 
     @property
     def is_half(self) -> bool:
@@ -119,7 +123,7 @@ class Floats:
         Half floats where a level has them; elsewhere a device need not know them.
         """
         halves = any(find_level(name).float_dtype == "float16" for name in levels)
-        return (CacheType.FP16,) if halves and not self.is_half else ()
+        return (CacheType.FP16,) if halves and self.attends and not self.is_half else ()
 
     def rates(self, found: Rates) -> dict[str, tuple[RatePoint, ...]]:
         """Rates under the names by which estimates look for them.
@@ -133,14 +137,16 @@ class Floats:
         for kernel in [name for name in named if name.startswith(f"{Form.BLOCK}-")]:
             plain = kernel.removesuffix(call_name(""))
             named[f"{plain}{HALF}{kernel[len(plain) :]}"] = named.pop(kernel)
-        named[attention_name(CACHES[CacheType.FP16])] = named[ATTENTION]
+        if self.attends:
+            named[attention_name(CACHES[CacheType.FP16])] = named[ATTENTION]
         return named
 
     def needed(self, levels: tuple[str, ...]) -> set[str]:
         """Names of the rates that cover some levels."""
-        names = {ATTENTION: (), **dict.fromkeys(kernel_levels(self.measured(levels)), ())}
+        attention = (ATTENTION,) if self.attends else ()
+        measured = dict.fromkeys((*attention, *kernel_levels(self.measured(levels))), ())
         apart = {attention_name(CACHES[cache]) for cache in self.caches(levels)}
-        return self.rates(names).keys() | apart
+        return self.rates(measured).keys() | apart
 
 
 def is_calibrated_row(row: ProviderRow) -> bool:
@@ -155,7 +161,8 @@ def reads_own_memory(device: str) -> bool:
 
 def floats_of(row: ProviderRow) -> Floats:
     """What stays float in the micro-graphs of a row."""
-    return Floats("float16" if row.key in HALF_ROWS else "float32")
+    dtype = "float16" if row.key in HALF_ROWS else "float32"
+    return Floats(dtype, row.key not in WITHOUT_ATTENTION)
 
 
 def sizes_of(device: Device) -> Sizes:

@@ -70,6 +70,22 @@ def test_every_constant_is_measured_over_either_float_type(dtype, tmp_path, monk
     assert again == found, "what is stored is not measured again"
 
 
+@pytest.mark.usefixtures("inline")
+def test_a_device_that_takes_no_attention_has_all_other_constants(tmp_path, monkeypatch):
+    """OpenVINO leaves GroupQueryAttention to the CPU, and takes our encoders whole."""
+    monkeypatch.setattr(device_calibrate, "floats_of", lambda row: Floats("float32", attends=False))
+    found = ensure_device_constants(tmp_path, KEY, CPU, ("fp16", "int4"), sizes=SIMULATED)
+    assert found.constants.basis == "measured here on cpu, without attention"
+    kernels = ("float-16", "block-4-32")
+    assert set(found.constants.rates) == {
+        *kernels,
+        *map(call_name, kernels),
+        *(CHOICE, ELEMENTWISE, OPERATOR_CALL),
+    }
+    assert ensure_device_constants(tmp_path, KEY, CPU, ("fp16",)) == found
+    assert not floats_of(find_row("openvino-gpu")).attends
+
+
 def test_an_emulated_device_is_measured_every_time_and_never_kept(tmp_path, monkeypatch):
     asked = []
 
@@ -116,7 +132,9 @@ def test_attention_over_half_floats_is_measured_where_a_level_has_them():
     assert half.needed(("int4-half",)) == {"attention", "attention-fp16", "block-4-32-half"}
 
 
-@pytest.mark.parametrize(("row", "known"), [("webgpu", True), ("cuda", True), ("qnn", False)])
+@pytest.mark.parametrize(
+    ("row", "known"), [("webgpu", True), ("cuda", True), ("openvino-gpu", True), ("qnn", False)]
+)
 def test_rows_that_take_our_graphs_can_be_calibrated(row, known):
     assert is_calibrated_row(find_row(row)) == known
 
