@@ -61,7 +61,7 @@ def test_it_names_no_place(path):
 
 def test_the_errors_of_the_estimates_are_those_of_the_documents_beside_them():
     """Drawn again from both runs: the table and the kept JSON are theirs to the last digit."""
-    first, again = (read_document(VALIDATION / f"{name}.json") for name in ("first", "again"))
+    first, again = (read_document(VALIDATION / name) for name in ("first.json", "again.json.xz"))
     study = study_errors([first], [again])
     table = study_json(study, [first], [again], None)
     assert json.loads((VALIDATION / "errors.json").read_text(encoding="utf-8")) == table

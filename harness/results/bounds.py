@@ -5,6 +5,7 @@ None is longer than 64 bits, which all that counts them can hold.
 JSON has no limit, and a number of 400 digits fails in the first division, far from its file.
 """
 
+import lzma
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +23,11 @@ MAY_BE_LONGER = re.compile(rb"(?<![\d.])\d{19,}")
 def read_stored(path: Path) -> bytes:
     """Read a stored file whole, unless it is larger than what runs write.
 
+    One that ends in `.xz` is given as it was before it was compressed.
+
     Raises:
         OSError: it cannot be read.
-        StorageError: it is larger; nothing of it was read.
+        StorageError: it is larger, and nothing of it was read; or its compression is damaged.
     """
     size_bytes = path.stat().st_size
     if size_bytes > MOST_FILE_BYTES:
@@ -33,7 +36,24 @@ def read_stored(path: Path) -> bytes:
             f"{MOST_FILE_BYTES / GIB:g} GiB",
             fix="a file that `bench` wrote",
         )
-    return path.read_bytes()
+    return path.read_bytes() if path.suffix != ".xz" else _unpacked(path)
+
+
+def _unpacked(path: Path) -> bytes:
+    """Return what a compressed file holds, unless that is larger than what runs write."""
+    opener = lzma.LZMADecompressor()
+    try:
+        content = opener.decompress(path.read_bytes(), MOST_FILE_BYTES)
+    except lzma.LZMAError as error:
+        raise StorageError(
+            f"{path} cannot be unpacked: {error}", fix="fetch it again, whole"
+        ) from None
+    if not opener.eof:
+        raise StorageError(
+            f"{path} is cut, or holds more than {MOST_FILE_BYTES / GIB:g} GiB",
+            fix="a file that `bench` wrote",
+        )
+    return content
 
 
 def refuse_endless(content: bytes, value: Any) -> None:

@@ -25,8 +25,9 @@ DECODES = (DECODE, *ANSWERS)
 QUALITY_TOLERANCE = 0.01
 # Standard deviation of ln peak_rss_bytes between fresh processes of one cell: memory is taken in
 # one process a cell, so a side has no scatter of its own. Source: the 104 cells that both
-# results/validation/first.json and again.json hold give 0.0034, with wide tails (5 % of the pairs
-# are more than 1.2 % apart), hence rounded up. Assumes: the system counts pages as Linux does.
+# results/validation/first.json and again.json.xz hold give 0.0034, with wide tails (5 % of the
+# pairs are more than 1.2 % apart), hence rounded up. Assumes: the system counts pages as Linux
+# does.
 PEAK_SCATTER_LN = 0.005
 
 # What most rows of a kind have in common.

@@ -413,7 +413,7 @@ def test_the_reference_machine_beside_itself_an_hour_later():
     at most 5 % of the lines and 3 standard errors.
     """
     sides = [
-        [read_document(RESULTS / "validation" / name)] for name in ("again.json", "first.json")
+        [read_document(RESULTS / "validation" / name)] for name in ("again.json.xz", "first.json")
     ]
     found = compare_documents(*sides, ASK)
     rows = [row for row in found.rows if row.basis == "processes"]
@@ -432,7 +432,9 @@ def decode_steps(record):
 def test_tests_over_pooled_steps_call_most_of_the_same_cells_different():
     """What the README says of the usual tests, on the same two runs: more than half of 74 cells."""
     stats = pytest.importorskip("scipy.stats")
-    sides = [read_document(RESULTS / "validation" / name) for name in ("again.json", "first.json")]
+    sides = [
+        read_document(RESULTS / "validation" / name) for name in ("again.json.xz", "first.json")
+    ]
     pooled = [
         {one.cell: decode_steps(one) for one in side.records if not one.cell.prompt}
         for side in sides

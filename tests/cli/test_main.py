@@ -1,7 +1,6 @@
 """The command line's outer shell: start-up cost, help, and how errors end."""
 
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -11,6 +10,7 @@ import pytest
 
 from harness.cli.main import COMMANDS, main
 from harness.core.errors import EXIT_STORAGE
+from harness.results.bounds import read_stored
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "results" / "reference" / "default.json"
@@ -204,10 +204,11 @@ def test_latest_and_prev_mean_runs_of_the_usual_folder(tmp_path, monkeypatch, ca
     assert main(["report", "latest"]) == 2
     assert "latest means the newest run in results, which holds no run" in capsys.readouterr().err
     (tmp_path / "results").mkdir()
-    for name, source in (("20260101-000000-a", "first"), ("20260102-000000-b", "again")):
-        path = ROOT / "results" / "validation" / f"{source}.json"
-        shutil.copy(path, tmp_path / "results" / f"run-{name}.json")
-        if source == "first":
+    sources = (("20260101-000000-a", "first.json"), ("20260102-000000-b", "again.json.xz"))
+    for name, source in sources:
+        content = read_stored(ROOT / "results" / "validation" / source)
+        (tmp_path / "results" / f"run-{name}.json").write_bytes(content)
+        if source == "first.json":
             assert main(["report", "prev"]) == 2
             told = "prev means the run before the newest in results, which holds one run"
             assert told in capsys.readouterr().err

@@ -5,6 +5,7 @@ document of 100 MB is read; what is larger than any run writes is refused by its
 """
 
 import json
+import lzma
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from msgspec import structs
 
 from harness.cli.main import main
-from harness.core.errors import EXIT_OK, EXIT_STORAGE, EXIT_USAGE
+from harness.core.errors import EXIT_OK, EXIT_STORAGE, EXIT_USAGE, StorageError
 from harness.results.bounds import MOST_FILE_BYTES
 from harness.results.document import decode_document, encode_document, read_document
 
@@ -70,3 +71,18 @@ def test_a_file_that_no_run_writes_is_refused_by_its_size(name, tmp_path, capsys
         assert "GiB" in told.err + told.out, asked
     assert main(["results", str(tmp_path), "--format", "json"]) == EXIT_OK
     assert [row["ended"] for row in json.loads(capsys.readouterr().out)] == ["damaged"]
+
+
+def test_a_compressed_document_is_the_one_that_was_compressed(tmp_path):
+    stored = Path(__file__).parents[2] / "results" / "validation" / "again.json.xz"
+    plain = tmp_path / "again.json"
+    plain.write_bytes(lzma.decompress(stored.read_bytes()))
+    assert read_document(stored) == read_document(plain)
+
+
+@pytest.mark.parametrize("content", [b"{}", lzma.compress(b"{}")[:-9]])
+def test_a_document_whose_compression_is_damaged_is_named(tmp_path, content):
+    path = tmp_path / "run.json.xz"
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"run.json.xz"):
+        read_document(path)

@@ -23,10 +23,11 @@ RESULTS = ROOT / "results"
 # Measured by a later version: tests/test_docs.py holds what stands beside the document.
 LATER = {"modern"}
 DOCUMENTS = {
-    path.stem: path
+    name: path
     for folder, names in (("reference", "*"), ("validation", "[!e]*"))
-    for path in sorted((RESULTS / folder).glob(f"{names}.json"))
-    if path.stem not in LATER
+    for path in sorted((RESULTS / folder).glob(f"{names}.json*"))
+    for name, _, ending in (path.name.partition("."),)
+    if name not in LATER and ending in ("json", "json.xz")
 }
 REPORTS = [(name, style) for name in DOCUMENTS for style in ("table", "md")]
 COMPARISONS = {

@@ -20,8 +20,9 @@ NAMES = (
 
 @cache
 def stored(name: str) -> Document:
-    """A committed document."""
-    return read_document(ROOT / "results" / f"{name}.json")
+    """A committed document, which may lie compressed."""
+    path = ROOT / "results" / f"{name}.json"
+    return read_document(path if path.is_file() else path.with_suffix(".json.xz"))
 
 
 @cache
