@@ -1,6 +1,7 @@
 """The committed results: readable, complete, nameless, and each beside the table drawn from it."""
 
 import json
+import lzma
 import re
 import subprocess
 import sys
@@ -70,12 +71,14 @@ def test_the_errors_of_the_estimates_are_those_of_the_documents_beside_them():
 
 
 @pytest.mark.parametrize(("name", "script"), JOURNALS.items())
-def test_what_was_found_out_about_comparing_is_told_from_its_journal(name, script):
+def test_what_was_found_out_about_comparing_is_told_from_its_journal(name, script, tmp_path):
     """The committed table is what the script says of the committed pairs and processes."""
     command = [sys.executable, str(BENCHMARKS / f"{script}.py"), "report", "--file"]
-    told = subprocess.run(
-        [*command, str(VALIDATION / f"{name}.jsonl")], capture_output=True, text=True, check=True
-    )
+    journal, packed = VALIDATION / f"{name}.jsonl", VALIDATION / f"{name}.jsonl.xz"
+    if packed.is_file():
+        journal = tmp_path / journal.name
+        journal.write_bytes(lzma.decompress(packed.read_bytes()))
+    told = subprocess.run([*command, str(journal)], capture_output=True, text=True, check=True)
     assert (VALIDATION / f"{name}.md").read_text(encoding="utf-8") == told.stdout
 
 
