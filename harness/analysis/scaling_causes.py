@@ -18,7 +18,7 @@ from harness.estimator.memory import ORT_CPU, stored_model_bytes
 from harness.estimator.nodes import operator_calls
 from harness.estimator.query import stored_bits
 from harness.estimator.work import Pass, Work, attention_work
-from harness.models.catalog.catalog import catalog_model, catalog_names
+from harness.models.catalog.catalog import catalog_model, is_described
 from harness.models.specs.structure import ModelStructure, Role
 from harness.stats.power_law import LEAST_SIZES, fit_power_law, percent_of_factor
 
@@ -271,7 +271,7 @@ class Explanation:
 
 def find_structure(model: str, parameters: int) -> ModelStructure | None:
     """Return a catalog model's structure; None for a local folder, or when the count differs."""
-    if model not in catalog_names():
+    if not is_described(model):
         return None
     structure = catalog_model(model).structure
     return structure if structure.parameters == parameters else None

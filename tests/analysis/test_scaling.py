@@ -13,6 +13,7 @@ from harness.estimator.memory import stored_model_bytes
 from harness.models.catalog.catalog import catalog_model, spec_names
 from harness.models.specs.dissect import decoder_structure
 from harness.models.specs.shapes import DecoderShape
+from harness.models.specs.structure import Role
 from harness.results.document import with_open_parts
 from harness.results.schema import Cell, Document, Metric, Record, Trust
 from harness.runner.plan import make_plan
@@ -304,6 +305,13 @@ def test_a_folder_that_borrows_a_name_is_not_known():
     assert find_structure("smollm2-135m", 134_515_008) is STRUCTURES["smollm2-135m"]
     assert find_structure("smollm2-135m", 134_515_007) is None
     assert find_structure("no-such-model", 134_515_008) is None
+
+
+def test_an_alias_is_known_like_a_model_with_a_file():
+    """Named for its own numbers: Qwen3 8B has a head of its own, Qwen3 4B has not."""
+    structure = find_structure("qwen3-8b", 8_190_735_360)
+    assert structure is not None
+    assert any(group.role is Role.HEAD for group in structure.groups)
 
 
 def test_the_order_of_documents_and_records_does_not_matter():

@@ -238,6 +238,11 @@ def catalog_names() -> tuple[str, ...]:
     return tuple(sorted({*described, *spec_names()}))
 
 
+def is_described(name: str) -> bool:
+    """Whether the catalog knows the architecture of a model called so; aliases are known."""
+    return name in catalog_names() or name in alias_names()
+
+
 def catalog_models() -> tuple[CatalogModel, ...]:
     """Return all models that are listed, by size."""
     models = (catalog_model(name) for name in listed_names())

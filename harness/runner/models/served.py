@@ -20,7 +20,7 @@ from harness.builder.quantize.levels import (
 from harness.core.addresses import Address
 from harness.core.errors import DeviceError, UsageError, suggestion
 from harness.engine.exported.geometry import FROZEN
-from harness.models.catalog.catalog import catalog_names
+from harness.models.catalog.catalog import is_described
 from harness.models.catalog.target import EstimateTarget, catalog_target
 from harness.models.served import (
     UNTOLD,
@@ -362,4 +362,4 @@ def _parameters_here(model: Model) -> int | None:
     if not isinstance(model.source, ServedSource):
         return model.parameters
     word = model.source.word
-    return catalog_target(word).parameters if word in catalog_names() else None
+    return catalog_target(word).parameters if is_described(word) else None
