@@ -25,8 +25,10 @@ DERIVED_CORES = "DERIVED: cores x clock x width of their vector units"
 _MEMORY = re.compile(r"([A-Z0-9a-z]+)-(\d+(?:\.\d+)?), (\d+) bit(?:, .+)?")
 # What systems add to a name: `12th Gen Intel(R) Core(TM) i7-1260P CPU @ 2.10GHz`.
 _REPORTED = re.compile(
-    r"\((?:r|tm)\)|\b\d+th gen\b| w/.*| with .*| @.*| \d+-cores?\b| processor\b| cpu\b| gpu\b"
+    r"\((?:r|tm)\)|\b\d+th gen\b| w/.*| with .*| @.*| \d+-cores?\b"
+    r"| processor\b| cpu\b| gpu\b| generation\b"
 )
+_MEMORY_SIZE = re.compile(r"-\d+-?gb$")  # rtx-3060-12gb, where no key says it
 _ULTRA_TIER = re.compile(r"^core-ultra-x?[3579]-")  # keys go without: Core Ultra 7 155H
 # Words before a name that people type and keys do without.
 _MAKERS = ("nvidia", "geforce", "amd", "radeon", "intel", "apple", "qualcomm", "google", "samsung")
@@ -245,7 +247,8 @@ def _spellings(name: str) -> list[str]:
     while len(words) > 1 and words[0] in _MAKERS:
         words = words[1:]
         found.append("-".join(words))
-    shorter = [_ULTRA_TIER.sub("core-ultra-", word) for word in found]
+    found += [_ULTRA_TIER.sub("core-ultra-", word) for word in found]
+    shorter = [_MEMORY_SIZE.sub("", word) for word in found]
     return list(dict.fromkeys([*found, *shorter]))
 
 

@@ -130,6 +130,9 @@ def test_shares_are_shares(key):
         ("Intel(R) Xeon(R) Gold 6138 CPU @ 2.00GHz", "xeon-gold-6138"),
         ("NVIDIA GeForce RTX 4070 Laptop GPU", "rtx-4070-laptop"),
         ("Apple M4 Max", "apple-m4-max"),
+        ("NVIDIA RTX 5880 Ada Generation", "rtx-5880-ada"),
+        ("GeForce RTX 3060 12 GB", "rtx-3060"),
+        ("jetson orin nx 8gb", "jetson-orin-nx-8gb"),
         ("galaxy-s25", "snapdragon-8-elite"),
     ],
 )
