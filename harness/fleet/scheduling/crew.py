@@ -13,11 +13,12 @@ from harness.fleet.scheduling.engine import load_engine
 from harness.fleet.scheduling.guard import PLAIN, ForeignObjectError, answering, only
 from harness.fleet.scheduling.jobs import Order
 from harness.fleet.scheduling.security import SchedulerAddress
-from harness.fleet.scheduling.task import run_cell
+from harness.fleet.scheduling.task import BEGUN, run_cell
 
 CONNECT_S = 20.0
 RUNNING = "running"  # status of a client that has its scheduler
 CLOSE_S = 2.0
+KILLED = "KilledWorker"  # in what the guard says of the exception, which is not made here
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,26 @@ class Came:
         key: of the task.
         text: that it returned; None: none came.
         problem: why not.
+        is_killed: dask gives the task up, for it was at too many workers that were lost.
     """
 
     key: str
     text: str | None = None
     problem: str = ""
+    is_killed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A worker has begun with a cell.
+
+    Attributes:
+        cell: its hash.
+        address: of the worker.
+    """
+
+    cell: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +61,7 @@ class Gone:
     """The scheduler does not answer any more."""
 
 
-Event = Came | Changed | Gone
+Event = Came | Began | Changed | Gone
 
 
 @dataclass(slots=True)
@@ -62,8 +78,9 @@ class DaskCrew:
     _futures: dict[str, Any] = field(default_factory=dict)
 
     def listen(self) -> None:
-        """Be told of workers that come and go."""
+        """Be told of workers that come and go, and of what they begin with."""
         self.client.subscribe_topic("all", self._heard)
+        self.client.subscribe_topic(BEGUN, self._heard_of_cell)
 
     def workers(self) -> Mapping[str, Mapping[str, Any]]:
         """What the scheduler knows of its workers now, by address.
@@ -112,6 +129,10 @@ class DaskCrew:
         if action in ("add-worker", "remove-worker"):
             self.events.put(Changed())
 
+    def _heard_of_cell(self, event: tuple[float, Any]) -> None:
+        told = event[1] if isinstance(event[1], dict) else {}
+        self.events.put(Began(str(told.get("cell")), str(told.get("at"))))
+
     def _ended(self, future: Any) -> None:
         """In the client's callback thread: fetch what a task returned."""
         if not self.is_there():
@@ -123,7 +144,8 @@ class DaskCrew:
         """In the client's loop: a task's answer, or why there is none."""
         key = future.key
         if future.status != "finished":
-            self.events.put(Came(key, problem=_why(future)))
+            problem = _why(future)
+            self.events.put(Came(key, problem=problem, is_killed=KILLED in problem))
             return
         try:
             text = await future
@@ -141,10 +163,7 @@ def _why(future: Any) -> str:
     """Why a task has no answer."""
     if future.status == "cancelled":
         return "it was cancelled"
-    told = str(future._state.exception)
-    if "KilledWorker" in told:
-        return "every worker that measured it was lost meanwhile"
-    return told
+    return str(future._state.exception)
 
 
 @contextmanager

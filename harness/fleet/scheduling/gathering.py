@@ -12,7 +12,7 @@ from harness.core.errors import DeviceError, StorageError
 from harness.core.findings import Log, Progress
 from harness.core.version import installed_version
 from harness.fleet.cells import CellFile
-from harness.fleet.scheduling.crew import Came, Changed, Event, Gone
+from harness.fleet.scheduling.crew import Began, Came, Changed, Event, Gone
 from harness.fleet.scheduling.incoming import RefusedError, keep, known_results, read_reply
 from harness.fleet.scheduling.jobs import Crew, Ledger, Loss, is_stopped
 from harness.fleet.scheduling.placing import Member, Wanted, members_of
@@ -207,6 +207,8 @@ class _AtWork:
         now_s = self.clock()
         if isinstance(event, Came):
             self.came(event, now_s)
+        elif isinstance(event, Began):
+            self.ledger.began(event.cell, event.address)
         elif isinstance(event, Changed):
             try:
                 self.ledger.changed(self.members(), now_s)
@@ -221,7 +223,9 @@ class _AtWork:
         if job is None:
             return
         if event.text is None:
-            if job.key == event.key:  # not of a try that was taken back
+            if event.is_killed:
+                self.ledger.killed(job.place, event.key, now_s)
+            elif job.key == event.key:  # not of a try that was taken back
                 self.ledger.lost(job.place, event.problem)
             return
         try:

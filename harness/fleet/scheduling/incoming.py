@@ -13,7 +13,6 @@ import msgspec
 from msgspec import UNSET
 
 from harness.core.errors import HarnessError, StorageError
-from harness.core.files import write_whole
 from harness.fleet.scheduling.jobs import Job
 from harness.fleet.scheduling.task import Reply
 from harness.machine.process.ending import without_folders
@@ -69,7 +68,7 @@ def keep(reply: Reply, out: Path) -> Path:
         return path
     new = out / f"{NEW}{match[0]}"
     try:
-        write_whole(new, reply.result)
+        new.write_text(reply.result, encoding="utf-8")  # not synced: the worker's own copy is
         _check(new, reply)
         new.replace(path)
     except OSError as error:

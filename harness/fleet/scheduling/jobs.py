@@ -4,6 +4,7 @@ Pure of any engine: events come in, orders go to a Crew. A cell is done once, ho
 delivered; a lost worker costs what it had not finished.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -15,6 +16,8 @@ from harness.fleet.scheduling.placing import ANY, EACH, Member, Wanted, unit_for
 from harness.fleet.scheduling.task import Reply
 
 KEY_WORDS = 4  # bench, cell, machine, try
+MOST_KILLS = 3  # workers that may be lost while they measure a cell, before it is given up
+MOST_TRIES = 12  # of a cell, whatever became of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ class Ledger:
         open: jobs that are not done, by what tells them apart.
         done: those that are.
         losses: those that never will be.
+        measuring: what each worker has begun, by its address.
+        kills: how many workers were lost while they measured a job.
     """
 
     crew: Crew
@@ -119,6 +124,8 @@ class Ledger:
     open: dict[tuple[str, str], Job] = field(default_factory=dict)
     done: set[tuple[str, str]] = field(default_factory=set)
     losses: list[Loss] = field(default_factory=list)
+    measuring: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    kills: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
     def total(self) -> int:
@@ -164,6 +171,8 @@ class Ledger:
         left = gone.keys() - {one.address for one in members}
         for address in sorted(left):
             self.log(f"worker {gone[address].offer.name} is gone")
+            self.kills.update(self.measuring.pop(address, ()))
+        self._give_up_on_killers()
         moved = []
         for job in self.open.values():
             if job.address in left:
@@ -171,6 +180,21 @@ class Ledger:
             elif job.waits_since_s is not None or not job.machine:
                 moved.append(job)
         self._give_out(tuple(moved), now_s)
+
+    def began(self, cell: str, address: str) -> None:
+        """Note that a worker has begun with a cell."""
+        machines = [one.offer.machine for one in self.members if one.address == address]
+        for place in ((cell, machine) for machine in (*machines, "")):
+            if place in self.open:
+                self.measuring.setdefault(address, set()).add(place)
+
+    def killed(self, place: tuple[str, str], key: str, now_s: float) -> None:
+        """The engine gives a task up for the workers that were lost with it.
+
+        dask counts also what only waited at them: what was not measured there goes out again.
+        """
+        self._give_up_on_killers()
+        self.took(place, key, now_s)
 
     def job_of(self, key: str) -> Job | None:
         """The open job that a try belongs to, its newest or an older one."""
@@ -189,6 +213,8 @@ class Ledger:
         """Note a result; False: it was there already, or is not waited for any more."""
         if self.open.pop(place, None) is None:
             return False
+        for begun in self.measuring.values():
+            begun.discard(place)
         self.done.add(place)
         return True
 
@@ -211,6 +237,13 @@ class Ledger:
         """Note that nothing more will come."""
         for place in tuple(self.open):
             self.lost(place, reason)
+
+    def _give_up_on_killers(self) -> None:
+        """Give up cells that took too many workers down, or were tried too often."""
+        for place, job in tuple(self.open.items()):
+            if self.kills[place] > MOST_KILLS or job.tries >= MOST_TRIES:
+                self.crew.cancel(job.key)
+                self.lost(place, f"{self.kills[place]} workers were lost while they measured it")
 
     def _each(self, wanted: Wanted) -> list[Job]:
         """A job for every machine that has the device, once for each machine."""

@@ -19,12 +19,12 @@ import msgspec
 
 from harness.core.environment import child_variables
 from harness.core.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_USAGE
-from harness.core.files import write_whole
 from harness.fleet.scheduling.offer import Offer
 
 CHILD = "harness.fleet.scheduling.child"
 CELL_HASH = re.compile(r"[0-9a-f]{16}")
 MOST_CELL_BYTES = 2**20
+BEGUN = "bench-begun"  # topic of what workers begin with
 SAID_BYTES = 4096  # of what a cell printed, its end
 SAID_LINES = 6
 CELLS = "cells"  # folder of the cells that came, beside their results
@@ -121,11 +121,13 @@ class Station:
         offer: what it announced.
         out: folder of its results, which are there before anything is sent.
         measure: measures one cell.
+        begun: told of each cell that is begun.
     """
 
     offer: Offer
     out: Path
     measure: Measure
+    begun: Callable[[str], None] = lambda _cell: None
     idle: threading.Condition = field(default_factory=threading.Condition)
     running: int = 0
 
@@ -158,7 +160,8 @@ class Station:
         cells = self.out / CELLS
         cells.mkdir(parents=True, exist_ok=True)
         file = cells / f"cell-{cell}.json"
-        write_whole(file, text)
+        file.write_text(text, encoding="utf-8")  # checked by its hash when it is read
+        self.begun(cell)
         ended = self.measure(file, self.out)
         found = newest_result(self.out, cell)
         if found is None:

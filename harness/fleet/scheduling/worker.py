@@ -20,7 +20,7 @@ from harness.fleet.scheduling.engine import load_engine
 from harness.fleet.scheduling.guard import OF_WORKERS, answering, only, refusing_task
 from harness.fleet.scheduling.offer import EXTRA, UNITS, resources
 from harness.fleet.scheduling.security import SchedulerAddress
-from harness.fleet.scheduling.task import Station, work_at
+from harness.fleet.scheduling.task import BEGUN, Station, work_at
 
 # Requests to a worker that load code or files, or read what it does.
 BLOCKED = (
@@ -97,6 +97,7 @@ async def _work(
         death_timeout=CONNECT_S,
         blocked_handlers=list(BLOCKED),
     )
+    station.begun = lambda cell: worker.log_event(BEGUN, {"cell": cell, "at": worker.address})
     try:
         await worker
     except (TimeoutError, OSError, RuntimeError, ValueError) as error:

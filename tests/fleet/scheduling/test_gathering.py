@@ -8,6 +8,7 @@ import pytest
 
 from harness.core.errors import DeviceError, StorageError
 from harness.core.version import installed_version
+from harness.fleet.cells import parse_cell
 from harness.fleet.scheduling import gathering
 from harness.fleet.scheduling.crew import Came, Gone
 from harness.fleet.scheduling.gathering import Asked, End, gather
@@ -27,9 +28,9 @@ def cells():
 
 
 @pytest.fixture
-def crew(tmp_path):
+def crew():
     """Three workers that answer at once."""
-    one = Recording(answer=Answers(tmp_path / "worker"))
+    one = Recording(answer=Answers())
     for name in NAMES:
         one.join(offer_of(name, {}))
     return one
@@ -38,9 +39,8 @@ def crew(tmp_path):
 class Answers:
     """What stands for the workers: each answer is made once, and may come several times."""
 
-    def __init__(self, folder, times=1, change=lambda reply: reply):
-        folder.mkdir()
-        self.folder, self.times, self.change = folder, times, change
+    def __init__(self, times=1, change=lambda reply: reply):
+        self.times, self.change = times, change
 
     def __call__(self, crew, order):
         for _ in range(self.times):
@@ -48,9 +48,7 @@ class Answers:
 
     def text(self, order):
         name = order.address.removeprefix("tcp://").partition(":")[0] or "a"
-        file = self.folder / f"cell-{order.cell}.json"
-        file.write_text(order.text)
-        document = null_document(file, name)
+        document = null_document(parse_cell(order.text.encode()), name)
         reply = Reply(
             cell=order.cell,
             worker=name,

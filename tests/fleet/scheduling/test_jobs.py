@@ -133,6 +133,39 @@ def test_a_cell_whose_worker_was_stopped_goes_out_again():
     assert len(crew.orders) == 2
 
 
+def test_a_cell_that_takes_workers_down_goes_to_no_fifth():
+    crew = Recording()
+    one = ledger(crew)
+    every = [member(name) for name in "abcdefg"]
+    one.begin([cell(1), cell(2)], ANY, tuple(every), (), 0.0)
+    for number in range(4):
+        assert one.losses == []
+        one.began(cell(1).cell, every[0].address)
+        one.changed(tuple(every := every[1:]), float(number))
+    assert [(loss.cell, loss.reason[:9]) for loss in one.losses] == [(cell(1).cell, "4 workers")]
+    assert [place[0] for place in one.open] == [cell(2).cell]
+
+
+def test_what_only_waited_at_lost_workers_goes_out_again():
+    """Dask gives up what was assigned to workers that died, also where it was never begun."""
+    crew = Recording()
+    one = ledger(crew)
+    one.begin([cell(1)], ANY, (member("a"),), (), 0.0)
+    (key,) = crew.orders
+    one.killed((cell(1).cell, ""), key, 1.0)
+    assert (len(crew.orders), one.losses) == (2, [])
+
+
+def test_a_result_ends_what_was_begun():
+    """A worker that is lost later has not died of a cell that it had finished."""
+    one = ledger(Recording())
+    one.begin([cell(1), cell(2)], EACH, (member("a"),), (), 0.0)
+    one.began(cell(1).cell, "tcp://a")
+    one.finished((cell(1).cell, member("a").offer.machine))
+    one.changed((), 1.0)
+    assert not one.kills
+
+
 @pytest.mark.parametrize("seed", range(30))
 @pytest.mark.parametrize("place", [EACH, ANY])
 def test_every_job_ends_once_whatever_happens(seed, place):

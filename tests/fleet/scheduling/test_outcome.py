@@ -27,19 +27,13 @@ def cells():
     return null_cells(2)
 
 
-def result_of(cell, label, folder):
-    file = folder / cell.file_name
-    file.write_bytes(cell.encoded())
-    return null_document(file, label)
-
-
 @pytest.fixture
 def results(cells, tmp_path):
     """Of two cells on one machine."""
     paths = []
     for cell in cells:
         paths.append(tmp_path / f"result-{cell.hash}-{'0' * 16}.json")
-        write_document(result_of(cell, "a", tmp_path), paths[-1])
+        write_document(null_document(cell, "a"), paths[-1])
     return tuple(paths)
 
 
@@ -65,9 +59,9 @@ def test_a_cell_that_nobody_measured_says_why(cells, results):
     assert [cell.hash for cell in found.missing] == [cells[1].hash]
 
 
-def test_a_result_that_comes_later_takes_the_place_of_what_was_lost(cells, results, tmp_path):
+def test_a_result_that_comes_later_takes_the_place_of_what_was_lost(cells, results):
     """Merging the merge, the parts and the late result: nothing contradicts itself."""
-    first = result_of(cells[0], "b", tmp_path)
+    first = null_document(cells[0], "b")
     lost = loss(cells[0], first.plan.cell.machine)
     before = merged(Gathered(results, (lost,), End.DONE), cells, NOW).document
     after = merge([decode_document(encode_document(before)), first], cells)

@@ -125,6 +125,16 @@ def test_a_worker_that_comes_back_measures_what_its_machine_lacks(cells, tmp_pat
         assert "worker b is gone" in said
 
 
+def test_a_cell_that_kills_its_workers_costs_four_and_no_other_cell(cells, tmp_path):
+    """Cells that wait at those workers go elsewhere, though dask counts them as well."""
+    with fleet(tmp_path / "fleet") as one:
+        start_workers(one, "dies=3", "seconds=0.05", names="abcdef")
+        found, said = gathered(one, cells[:60], workers=6)
+        assert (len(found.results), len(found.losses)) == (59, 1)
+        assert "4 workers were lost" in found.losses[0].reason
+        assert sum(line.endswith("is gone") for line in said) == 4
+
+
 def test_a_scheduler_killed_in_the_middle_loses_no_result(cells, tmp_path):
     """Workers finish what they measure and end; their folders merge; a new scheduler goes on."""
     with fleet(tmp_path / "fleet") as one:
