@@ -15,10 +15,15 @@ def unpacked() -> Path:
     register(kept.cleanup)
     for kind in ("optimum", "genai"):
         shutil.copytree(STORED / kind, Path(kept.name) / kind)
-    for file in Path(kept.name).rglob("*.xz"):
+    return unpack(Path(kept.name))
+
+
+def unpack(folder: Path) -> Path:
+    """Put every file of a folder in the place of what is compressed."""
+    for file in folder.rglob("*.xz"):
         file.with_suffix("").write_bytes(lzma.decompress(file.read_bytes()))
         file.unlink()
-    return Path(kept.name)
+    return folder
 
 
 EXPORTS = unpacked()

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.exports import EXPORTS, STORED
+from tests.exports import EXPORTS, STORED, unpack
 
 NAME = "llama-int4"
 NEAR = 1e-4  # other processors round the reference otherwise
@@ -31,7 +31,7 @@ def made(tmp_path_factory):
     if fast[0] is None or subprocess.run(fast, capture_output=True).returncode:
         call(python, "-m", "pip", "install", "--quiet", *packages)
     call(python, STORED / "make_exports.py", "genai", NAME, "--into", folder)
-    return folder / "genai" / NAME
+    return unpack(folder / "genai" / NAME)
 
 
 def call(*command):
