@@ -14,6 +14,7 @@ from harness.results.plan import PlanCells
 from harness.results.schema import Cell, Document
 
 AXIS_NAMES = {"quant": "level"}
+MACHINE_AXIS = "machine"  # no field of a cell: the same cell is on every machine
 PRINTED_ONLY = ("level_label", "active_parameters")
 MOST = {"capacity": "max", "threads": "all"}  # field -> the word of a plan for the most there is
 
@@ -72,5 +73,7 @@ def axis_field(axis: str) -> str:
     field = AXIS_NAMES.get(axis, axis)
     if field not in Cell.__struct_fields__ or field in PRINTED_ONLY:
         known = [name for name in Cell.__struct_fields__ if name not in PRINTED_ONLY]
-        raise UsageError(f"no axis is called {axis!r}", fix=suggestion(axis, (*AXIS_NAMES, *known)))
+        raise UsageError(
+            f"no axis is called {axis!r}", fix=suggestion(axis, (MACHINE_AXIS, *AXIS_NAMES, *known))
+        )
     return field

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from harness.analysis.axis_words import axis_field, axis_words
+from harness.analysis.axis_words import MACHINE_AXIS, axis_field, axis_words
+from harness.analysis.compare_differences import check_sides
 from harness.analysis.compare_match import (
     Match,
-    check_sides,
     comparable,
     describe,
     is_counted_otherwise,
@@ -71,6 +71,7 @@ class CompareRow:
         margin: the tolerance on the metric's scale.
         processes: that were timed on each side, over all its runs.
         background: what others used of the processors while each side was measured.
+        sides: machines of base and new; empty: of another comparison.
         p_adjusted: two-sided p-value, corrected for all lines that could be mistaken (Holm).
         verdict: worse, better, same or inconclusive, of this line alone.
         reason: why nothing can be told, where the data is not enough; else None.
@@ -90,6 +91,7 @@ class CompareRow:
     margin: float
     processes: tuple[int, int]
     background: tuple[Background, Background] = (UNKNOWN, UNKNOWN)
+    sides: tuple[str, str] = ("", "")
     p_adjusted: float | None = None
     verdict: Verdict = Verdict.INCONCLUSIVE
     reason: str | None = None
@@ -181,7 +183,7 @@ def compare_documents(
     told = check_sides(base, new, force)
     matches, alone = match_documents(base, new)
     runs = [tuple(document.run_id for document in side) for side in (base, new)]
-    found = _comparison(matches, question, None, runs, (*told, *alone))
+    found = compare_matches(matches, question, None, runs, (*told, *alone))
     short = (*partial_runs(base, "base "), *partial_runs(new, "new "))
     return replace(found, lost=lost_cells(base, new), partial=short, notes=(*short, *found.notes))
 
@@ -194,7 +196,7 @@ def compare_axis(document: Document, axis: str, base: str | None, question: Ques
         ResultFormatError: damaged samples.
     """
     matches, alone = match_axis(document, axis, base)
-    found = _comparison(matches, question, axis_field(axis), [(document.run_id,)] * 2, alone)
+    found = compare_matches(matches, question, axis_field(axis), [(document.run_id,)] * 2, alone)
     short, said = partial_runs([document]), axis_words(document, axis_field(axis))
     cells = [row.cell for row in found.rows], [row.new_cell for row in found.rows]
     base_words, new_words = (tuple(dict.fromkeys(map(said.of, side))) for side in cells)
@@ -220,14 +222,26 @@ def partial_runs(side: Sequence[Document], name: str = "") -> tuple[str, ...]:
     )
 
 
-def _comparison(
+def compare_matches(
     matches: Sequence[Match],
     question: Question,
     axis: str | None,
     runs: Sequence[tuple[str, ...]],
     notes: tuple[str, ...],
 ) -> Comparison:
-    """Every line of every match, corrected for multiple comparisons."""
+    """Every line of every match, corrected for multiple comparisons.
+
+    Args:
+        matches: cells of both sides.
+        question: what is asked.
+        axis: the field that differs, or MACHINE_AXIS; None: two sides.
+        runs: run ids of the base and of the new side.
+        notes: that stand first.
+
+    Raises:
+        UsageError: nothing can be compared, or a metric is in two units.
+        ResultFormatError: damaged samples.
+    """
     metrics = find_compared(question.metrics, question.watched)
     absent: dict[str, list[str]] = {}
     rows = list(_rows(matches, metrics, question, absent))
@@ -250,7 +264,7 @@ def _comparison(
             *missing,
             *_silent_notes(lines),
             *_rank_notes(lines),
-            *_spread_note(lines),
+            *(() if axis == MACHINE_AXIS else _spread_note(lines)),
         ),
     )
 
@@ -319,6 +333,7 @@ def _row(metric: MetricRow, match: Match, base: Side, new: Side, question: Quest
         margin=math.log1p(tolerance) if metric.is_ratio else tolerance,
         processes=counts if paired else (base.processes, new.processes),
         background=(base.background, new.background),
+        sides=match.sides,
         reason=None if difference is not None else _why(counts, base.basis),
     )
 

@@ -3,12 +3,10 @@
 Cells match by identity, or by all of it but one axis.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from harness.analysis.axis_words import PRINTED_ONLY, axis_field, axis_words
@@ -58,18 +56,6 @@ OWN = "own"  # the cache that a level comes with
 HASH = "@"  # between the name of a model and the digest of its files
 
 Key = tuple[Any, ...]
-# What makes another machine, or the same one in another state: numbers are not comparable.
-MACHINE = (
-    *("cpu_model", "cpu_vector_extensions", "architecture", "physical_cores", "logical_cores"),
-    *("usable_cores", "memory_bytes", "container_cpu_cores", "container_memory_bytes"),
-    *("governor", "turbo", "on_battery", "virtual_machine"),
-)
-# Of these a share may differ: a kernel keeps some memory for itself, and how much varies by boot.
-NEARLY = {"memory_bytes": 0.02, "container_memory_bytes": 0.02}
-# What may be the very thing that is compared: told, not refused.
-SOFTWARE = ("os", "kernel", "python_version", "onnxruntime_telemetry")
-OPTIONS = ("session_option", "ep_option")  # a file that says nothing had none
-SETTINGS = ("warm_seconds", "sample_seconds", "min_passes", "seed", "text")
 _Sides = dict[Key, list[Measured]]
 
 
@@ -81,11 +67,13 @@ class Match:
         base: one per run.
         new: one per run.
         interleaved: both were measured in the same rounds of one run.
+        sides: what each side is called where that is no field of the cell: machines; else empty.
     """
 
     base: tuple[Measured, ...]
     new: tuple[Measured, ...]
     interleaved: bool = False
+    sides: tuple[str, str] = ("", "")
 
     @property
     def cell(self) -> Cell:
@@ -121,12 +109,12 @@ def match_documents(
     matches = tuple(match for match in both if match.is_one_build)
     unlike = [describe(match.cell) for match in both if not match.is_one_build]
     notes = [
-        *_left_out("base", base),
-        *_left_out("new", new),
+        *left_out("base", base),
+        *left_out("new", new),
         *([f"built for other shapes in base than in new: {_listed(unlike)}"] * bool(unlike)),
         *_renamed(renamed),
-        *_only("base", [found for found in alone[0].values() if id(found[0]) not in named]),
-        *_only("new", [found for found in alone[1].values() if id(found[0]) not in named]),
+        *only_in("base", [found for found in alone[0].values() if id(found[0]) not in named]),
+        *only_in("new", [found for found in alone[1].values() if id(found[0]) not in named]),
     ]
     return matches, tuple(notes)
 
@@ -248,8 +236,8 @@ def match_axis(
         if id(one) not in matched
     }
     return tuple(matches), (
-        *_left_out("it", [document]),
-        *_only("one value of the axis", list(left_alone.values())),
+        *left_out("it", [document]),
+        *only_in("one value of the axis", list(left_alone.values())),
     )
 
 
@@ -370,7 +358,8 @@ def is_counted_otherwise(metric: MetricRow, match: Match) -> bool:
 def line_key(metric: MetricRow, match: Match) -> Key:
     """Two matches with the same key of a metric would tell the same thing twice."""
     left = {*PRINTED_ONLY, *(TEST_FIELDS if metric.of_session else ())}
-    return (metric.name, _key(match.cell, left), _key(match.new_cell, left))
+    cells = (_key(match.cell, left), _key(match.new_cell, left))
+    return (metric.name, *match.sides, *cells)
 
 
 def describe(cell: Cell) -> str:
@@ -403,7 +392,7 @@ def _by_key(
     return found
 
 
-def _left_out(side: str, documents: Iterable[Document]) -> list[str]:
+def left_out(side: str, documents: Iterable[Document]) -> list[str]:
     """One line per reason for which records of a side do not count."""
     reasons: dict[str, list[str]] = {}
     for document in documents:
@@ -414,7 +403,7 @@ def _left_out(side: str, documents: Iterable[Document]) -> list[str]:
     return [f"left out of {side}, {why}: {_listed(names)}" for why, names in reasons.items()]
 
 
-def _only(side: str, found: Sequence[Sequence[Measured]]) -> list[str]:
+def only_in(side: str, found: Sequence[Sequence[Measured]]) -> list[str]:
     """One line with the cells that only one side holds."""
     names = [describe(one.record.cell) for several in found for one in several[:1]]
     return [f"only in {side}: {_listed(names)}"] if names else []
@@ -424,84 +413,3 @@ def _listed(names: Sequence[str], most: int = 6) -> str:
     """The first names and how many more there are."""
     rest = len(names) - most
     return "; ".join([*names[:most], *([f"and {rest} more"] if rest > 0 else [])])
-
-
-def check_sides(base: Sequence[Document], new: Sequence[Document], force: bool) -> tuple[str, ...]:
-    """Refuse what cannot be compared, and say what differs besides.
-
-    Args:
-        base: runs of the base, at least one.
-        new: runs of the new side, at least one.
-        force: compare other machines and methods nevertheless; they are told.
-
-    Raises:
-        UsageError: a run that is given twice, or another machine or method without `force`.
-    """
-    _check_distinct([*base, *new])
-    unlike = list(dict.fromkeys(_unlike(base[0], [*base[1:], *new])))
-    if unlike and not force:
-        raise UsageError(
-            f"not comparable: {'; '.join(unlike)}",
-            fix="measure both on one machine in one state with one version, or --force",
-        )
-    told = [f"FORCED: {line}" for line in unlike]
-    return (*told, *dict.fromkeys(_told(base[0], [*base[1:], *new])))
-
-
-def _check_distinct(documents: Sequence[Document]) -> None:
-    """Refuse a run that is there twice: it would agree with itself."""
-    counts = Counter(document.run_id for document in documents)
-    for run_id, count in counts.items():
-        if count > 1:
-            raise UsageError(
-                f"{run_id} is given {count} times: a run agrees with itself",
-                fix="two different runs, or --axis with one file",
-            )
-
-
-def _unlike(first: Document, others: Sequence[Document]) -> Iterator[str]:
-    """Yield what forbids a comparison."""
-    for other in others:
-        if first.method_version != other.method_version:
-            yield f"method version {first.method_version} and {other.method_version}"
-        for name in MACHINE:
-            yield from _differs(
-                name, getattr(first.environment, name), getattr(other.environment, name)
-            )
-
-
-def _told(first: Document, others: Sequence[Document]) -> Iterator[str]:
-    """Yield differences that a reader must know."""
-    for other in others:
-        for name in SOFTWARE:
-            yield from _differs(
-                name, getattr(first.environment, name), getattr(other.environment, name)
-            )
-        mine, theirs = _packages(first), _packages(other)
-        for name in sorted(mine.keys() & theirs.keys()):
-            yield from _differs(name, mine[name], theirs[name])
-        for name in SETTINGS:
-            yield from _differs(name, getattr(first.plan, name), getattr(other.plan, name))
-        for name in OPTIONS:
-            yield from _differs(
-                name, *(", ".join(getattr(one.plan, name) or ("none",)) for one in (first, other))
-            )
-
-
-def _packages(document: Document) -> dict[str, str]:
-    """Versions of the packages that measure."""
-    return document.environment.packages or {}
-
-
-def _differs(name: str, first: Any, second: Any) -> Iterator[str]:
-    """Yield a difference of two known values; what one side does not know says nothing."""
-    if first in (None, UNSET) or second in (None, UNSET) or first == second:
-        return
-    share = NEARLY.get(name)
-    if share is None or abs(first - second) > share * max(first, second):
-        yield f"{name} {_short(first)} and {_short(second)}"
-
-
-def _short(value: Any) -> str:
-    """A value in a sentence."""
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from harness.analysis.axis_words import MACHINE_AXIS
 from harness.analysis.compare import Comparison, Question, compare_axis, compare_documents
 from harness.analysis.gate import (
     Inconclusive,
@@ -56,7 +57,8 @@ EXAMPLE = (
 @click.option(
     "--axis",
     shell_complete=words(axis_names),
-    help="Inside one run: quant, device, threads, any field of a cell.",
+    help="Inside one run: quant, device, threads, any field of a cell. machine: of all that is"
+    " given, every other machine beside one.",
 )
 @click.option("--base", help="The value of --axis that others are compared with.  [the first]")
 @click.option(
@@ -115,6 +117,11 @@ def command(
     plot = wants_plot(plot, None, style)
     gates = [parse_gate(text) for text in fail_on]
     requirements = parse_requirements(require) if require else ()
+    if requirements and axis == MACHINE_AXIS:
+        raise UsageError(
+            "--require is a limit on one machine, and --axis machine compares several",
+            fix="bench report says of each row whether the limits of its plan are met",
+        )
     names = tuple(full_name(name) for name in (metric or "").replace(" ", "").split(",") if name)
     share = parse_share(tolerance, "--tolerance")
     question = Question(share, names, watched_metrics(gates), no_correction)
@@ -193,6 +200,11 @@ def _compare(
     """Read what the arguments mean and compare it."""
     from harness.cli.results_files import read_one, read_side
 
+    if axis == MACHINE_AXIS:
+        from harness.analysis.compare_machines import compare_machines
+
+        documents = [document for side in sides for document in read_side(side)]
+        return (documents, []), compare_machines(documents, base, question)
     if axis is not None:
         if len(sides) != 1:
             raise UsageError(

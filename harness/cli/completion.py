@@ -142,11 +142,15 @@ def cache_names() -> Iterable[str]:
 
 
 def axis_names() -> Iterable[str]:
-    """Fields of a cell that one run is compared along."""
-    from harness.analysis.axis_words import AXIS_NAMES, PRINTED_ONLY
+    """Fields of a cell that one run is compared along, and machines."""
+    from harness.analysis.axis_words import AXIS_NAMES, MACHINE_AXIS, PRINTED_ONLY
     from harness.results.schema import Cell
 
-    return (*AXIS_NAMES, *(name for name in Cell.__struct_fields__ if name not in PRINTED_ONLY))
+    return (
+        MACHINE_AXIS,
+        *AXIS_NAMES,
+        *(name for name in Cell.__struct_fields__ if name not in PRINTED_ONLY),
+    )
 
 
 def runtime_names() -> Iterable[str]:

@@ -18,10 +18,11 @@ from harness.core.errors import HarnessError, ResultFormatError, StorageError, U
 from harness.results.cut import read_cut
 from harness.results.document import is_document
 from harness.results.journal import SUFFIX, is_called_pairs
-from harness.results.merged import runs_of
+from harness.results.machine_views import as_one_machine, measured_machines
 
 if TYPE_CHECKING:
     from harness.report.page.runs import Refused, Source
+    from harness.results.schema import Document
 
 PAGES = (".html", ".htm")
 NOT_A_PAGE = "pairs of `bench ab` and searches of `bench tune` have no page"
@@ -117,21 +118,29 @@ def _files(path: Path, argument: str) -> Iterator[Path]:
 
 
 def _read(path: Path) -> "list[Source]":
-    """Read the runs of a document, a journal, or what is left of a document that was cut."""
+    """Read a document, a journal, or what is left of a document that was cut, by machine."""
     from harness.report.page.runs import Source
 
     if is_pairs(path):
         raise UsageError(f"{path}: {NOT_A_PAGE}", fix=f"bench report {path}")
     name = path.name.removesuffix(SUFFIX).removesuffix(".json")
     try:
-        runs = runs_of(read_results(path))
-        return [Source(name if len(runs) == 1 else run.run_id, run) for run in runs]
+        return [Source(one_name, one) for one_name, one in _machines(name, read_results(path))]
     except ResultFormatError:
         cut = None if is_journal(path) else read_cut(path)
         if cut is None:
             raise
         tell(f"{path}: {cut.told}")
-        return [Source(name, run, (cut.told,)) for run in runs_of(cut.document)]
+        told = (cut.told,)
+        return [Source(one_name, one, told) for one_name, one in _machines(name, cut.document)]
+
+
+def _machines(name: str, document: "Document") -> "list[tuple[str, Document]]":
+    """What each machine of a document has measured, with the name of the file."""
+    views = measured_machines(document)
+    if len(views) < 2:
+        return [(name, as_one_machine(document))]
+    return [(f"{name}, {one.name}", one.document) for one in views]
 
 
 def _each_once(sources: "Sequence[Source]") -> "list[Source]":

@@ -12,6 +12,7 @@ from harness.report.numbers import three_digits
 from harness.report.rows import JUDGED_FIRST, Row
 from harness.results.enums import Kind, Verdict
 from harness.results.identity import field_word
+from harness.results.machine_views import measured_machines
 from harness.results.metrics import rate_of_kind
 from harness.results.schema import Cell, Document, kind_of
 
@@ -28,7 +29,7 @@ SETTING = ("device", "runtime", "prepack", "threads", "batch", "capacity")
 
 
 def answers(document: Document, rows: Sequence[Row]) -> tuple[str, ...]:
-    """One sentence a model and setting: its fastest level beside its first one.
+    """One sentence a model, setting and machine: its fastest level beside its first one.
 
     Args:
         document: one run.
@@ -37,6 +38,13 @@ def answers(document: Document, rows: Sequence[Row]) -> tuple[str, ...]:
     Returns:
         Nothing where levels cannot be compared: one level, one round, or nothing that counts.
     """
+    machines = measured_machines(document)
+    if len(machines) > 1:
+        return tuple(
+            f"{one.name}: {told}"
+            for one in machines
+            for told in answers(one.document, [row for row in rows if row.machine == one.name])
+        )
     if len({row.cell.level for row in rows}) < 2:
         return ()
     rates = tuple(dict.fromkeys(rate_of_kind(kind).name for kind in JUDGED_FIRST))

@@ -74,6 +74,7 @@ def _of_sparse(row: Row, count: float | None) -> float | None:
 
 KV_CACHE: SummaryColumn = Column("kv cache", lambda row: row.cell.kv_cache, shown=VARIES)
 IDENTITY: tuple[SummaryColumn, ...] = (
+    Column("machine", lambda row: row.machine, shown=VARIES),
     Column("model", lambda row: row.cell.model, shown=VARIES),
     Column("parameters", lambda row: row.cell.parameters, "{:,}".format, shown=VARIES),
     Column(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from harness.analysis.axis_words import MACHINE_AXIS
 from harness.analysis.compare import CompareRow, Comparison
 from harness.analysis.compare_match import TOLD, describe
 from harness.analysis.compare_sides import COUNTED, KNOWN
@@ -90,6 +91,9 @@ def headline(comparison: Comparison) -> str:
     first, second = (", ".join(runs) for runs in (comparison.base_runs, comparison.new_runs))
     if comparison.axis is None:
         return f"new beside base: {second} beside {first}"
+    if comparison.axis == MACHINE_AXIS:
+        base, new = (", ".join(names) for names in comparison.axis_values)
+        return f"new beside base: machine {new} beside {base}, each measured by itself"
     base, new = (" ".join(words) for words in comparison.axis_values)
     sides = f"{comparison.axis} {new} beside {base}"
     return f"new beside base: {sides} in {first}, paired by round"
@@ -123,6 +127,8 @@ def row_values(row: CompareRow) -> dict[str, Any]:
             for name in Cell.__struct_fields__
             if getattr(row.new_cell, name) != getattr(row.cell, name)
         },
+        "base_machine": row.sides[0] or None,
+        "new_machine": row.sides[1] or None,
         "metric": row.metric.name,
         "unit": row.unit,
         "base": row.base,
@@ -231,7 +237,7 @@ def effect_range(row: CompareRow) -> str:
 def line_name(row: CompareRow) -> str:
     """The cell, the metric, and along an axis what differs: unlike for any two lines."""
     name = f"{describe(row.cell)} {row.metric.name}"
-    changed = [
+    changed = [f"machine {row.sides[0]} to {row.sides[1]}"] * any(row.sides) + [
         f"{field} {field_word(row.cell, field)} to {field_word(row.new_cell, field)}"
         for field in Cell.__struct_fields__
         if field not in SAID_ELSEWHERE and getattr(row.cell, field) != getattr(row.new_cell, field)
@@ -303,7 +309,13 @@ def _counts(row: CompareRow) -> str:
     return f"{first}+{second} {row.basis}" if first != second else counted(first, row.basis)
 
 
+def _machine(row: CompareRow) -> str:
+    """`→ shelf-3`, of a base that the headline names; empty: no machines are compared."""
+    return f"→ {row.sides[1]}" if row.sides[1] else ""
+
+
 COLUMNS: tuple[Column[CompareRow], ...] = (
+    Column("machine", _machine, shown=VARIES),
     *(Column(name, _identity(name), shown=VARIES, brief=_new_side(name)) for name in IDENTITY),
     Column("test", test_name),
     Column("metric", lambda row: row.metric.name, brief=lambda row: limit_name(row.metric.name)),

@@ -7,6 +7,7 @@ from harness.report.grid import short
 from harness.report.rows import Row
 from harness.results.enums import Ending, Prepack, Status
 from harness.results.environment import Environment
+from harness.results.machine_views import NOBODY
 from harness.results.progress import ending_of
 from harness.results.schema import Document, Record
 
@@ -40,7 +41,7 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
         _cache(rows),
         *(_unusual(name, shared) for name in ("batch", "capacity", "depth", "prepack")),
         _runtimes(document.environment, rows),
-        _processes(document.records, len(rows)),
+        _processes(document.records, len(rows) > 1 and not document.sources),
         ENDINGS.get(ending_of(document)),
     ]
     return " · ".join(short(str(part)) for part in parts if part)
@@ -82,11 +83,12 @@ def _cache(rows: Sequence[Row]) -> str:
 
 
 def _processor(environment: Environment, shared: Shared, rows: Sequence[Row]) -> str:
-    """`CPU AMD EPYC (2 threads)`; another device is named before it."""
+    """`CPU AMD EPYC (2 threads)`; another device is named before it; of machines how many."""
+    machines = len({row.machine for row in rows if row.machine != NOBODY})
     devices = {row.device for row in rows}
     device, threads = devices.pop() if len(devices) == 1 else None, shared("threads")
     model = environment.cpu_model or environment.architecture or ""
-    cpu = " ".join(f"CPU {model}".split())
+    cpu = " ".join(f"CPU {model}".split()) if machines < 2 else f"{machines} machines"
     if threads:  # 0: a server's, which does not say
         cpu += f" ({thread_words(threads)})"
     return cpu if device in (None, USUAL["device"]) else f"{device} · {cpu}"
@@ -121,7 +123,7 @@ def runtime_name(environment: Environment) -> str:
     return ""
 
 
-def _processes(records: Sequence[Record], rows: int) -> str:
+def _processes(records: Sequence[Record], together: bool) -> str:
     """How many fresh processes stand behind each row, and whether they were interleaved."""
     counts = [
         max(metric.processes for metric in record.metrics.values())
@@ -132,7 +134,7 @@ def _processes(records: Sequence[Record], rows: int) -> str:
         return ""
     least, most = min(counts), max(counts)
     number = f"{least}" if least == most else f"{least}-{most}"
-    return f"{number} process{'' if most == 1 else 'es'} per row{', interleaved' * (rows > 1)}"
+    return f"{number} process{'' if most == 1 else 'es'} per row{', interleaved' * together}"
 
 
 def thread_words(count: object) -> str:

@@ -266,13 +266,21 @@ def _estimate_note(document: Document) -> Iterator[str]:
     if all(kind_of(record.cell) == ENCODE for record in document.records):
         rule = f"2 × parameters flop a token, but never faster than {rule}"
     if bases:
-        yield f"est.: {'; '.join(bases)}; {MEAS_EST} (bench explain FILE)"
+        told = "; ".join(bases) if len(bases) <= MOST_NAMED else _by_run(document)
+        yield f"est.: {told}; {MEAS_EST} (bench explain FILE)"
         yield from [f"meas/params: the same beside {rule}"] * bool(listed)
         theirs = [one.cell.level for one in document.records if one.cell.runtime == LLAMA]
         names = ", ".join(dict.fromkeys(theirs)) if listed else ""
         yield from [f"est. of {names}: {rule}; est. MiB: the weights alone"] * bool(names)
     elif listed and any(record.estimates for record in document.records):
         yield f"est.: {rule}; {MEAS_EST}"
+
+
+def _by_run(document: Document) -> str:
+    """How estimates came about, where each run had a basis of its own."""
+    found = (record.explanation for record in document.records)
+    kinds = dict.fromkeys(one.estimator for one in found if one)
+    return f"the {' or '.join(kinds)} estimate, of the peaks that each run found on its machine"
 
 
 def _whole_caches(rows: Sequence[Row]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from harness.report.fitted import draw_fit
 from harness.report.flat import draw_document_json, draw_json_lines, draw_metric_csv
 from harness.report.grid import WIDE, draw_markdown, draw_terminal, markdown, one_line
 from harness.report.headline import headline
+from harness.report.machines_table import draw_machines, machines_of_table
 from harness.report.notes import notes
 from harness.report.rows import Row, make_rows
 from harness.report.sensitivity import draw_sensitivities
@@ -33,10 +34,11 @@ def render(document: Document, style: str) -> str:
 
 def draw_table(document: Document) -> str:
     """Headline, table and notes for a terminal."""
-    rows = make_rows(document.records)
+    document, machines = machines_of_table(document)
+    rows = make_rows(document.records, machines)
     header, cells = summary(rows)
     parts = [one_line(headline(document, rows)), draw_terminal(header, cells)]
-    parts += draw_tasks(document, WIDE)
+    parts += [*draw_machines(document, WIDE), *draw_tasks(document, WIDE)]
     parts += [*draw_sensitivities(document, WIDE), *_fitted(document, WIDE)]
     below = [one_line(note) for note in notes(document, rows)]
     return "\n\n".join([*parts, *(["\n".join(below)] if below else [])]) + "\n"
@@ -44,10 +46,11 @@ def draw_table(document: Document) -> str:
 
 def draw_markdown_report(document: Document) -> str:
     """The same as Markdown: a paragraph, a table, a list."""
-    rows = make_rows(document.records)
+    document, machines = machines_of_table(document)
+    rows = make_rows(document.records, machines)
     header, cells = summary(rows)
     parts = [markdown(headline(document, rows)), draw_markdown(header, cells)]
-    parts += draw_tasks(document, "md")
+    parts += [*draw_machines(document, "md"), *draw_tasks(document, "md")]
     parts += [*draw_sensitivities(document, "md"), *_fitted(document, "md")]
     below = [f"- {markdown(note)}" for note in notes(document, rows)]
     return "\n\n".join([*parts, *(["\n".join(below)] if below else [])]) + "\n"

@@ -33,9 +33,15 @@ JUDGED_FIRST = (DECODE, REQUEST, TURN, PREFILL, ENCODE, IMAGE, SOUND, GRAPH)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The records of one session group at one depth, in the order of the document."""
+    """The records of one session group at one depth, in the order of the document.
+
+    Attributes:
+        records: one or more.
+        machine: what theirs is called; empty: the document is of one.
+    """
 
     records: tuple[Record, ...]
+    machine: str = ""
 
     @property
     def cell(self) -> Cell:
@@ -90,13 +96,22 @@ class Row:
         return [value for value in values if value is not None]
 
 
-def make_rows(records: Iterable[Record]) -> list[Row]:
-    """Group records by ROW_FIELDS and run, in the order in which the first of each comes."""
+def make_rows(records: Iterable[Record], machines: Sequence[str] = ()) -> list[Row]:
+    """Group records by ROW_FIELDS and run, in the order in which the first of each comes.
+
+    Args:
+        records: of a document.
+        machines: what that of each source is called; empty: all are of one.
+    """
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
         key = (record.source, *(getattr(record.cell, field) for field in ROW_FIELDS))
         groups.setdefault(key, []).append(record)
-    return [Row(tuple(group)) for group in groups.values()]
+    return [Row(tuple(group), _machine(group[0], machines)) for group in groups.values()]
+
+
+def _machine(record: Record, machines: Sequence[str]) -> str:
+    return "" if record.source is None or not machines else machines[record.source]
 
 
 def shown(record: Record, name: str) -> float | None:

@@ -12,6 +12,7 @@ from harness.report.columns import SummaryColumn, columns_of
 from harness.report.fitted import draw_fit
 from harness.report.grid import KNOWN, VARIES, Column, draw_terminal, one_line, short
 from harness.report.headline import headline
+from harness.report.machines_table import draw_machines, machines_of_table
 from harness.report.notes import notes
 from harness.report.numbers import three_digits
 from harness.report.rows import Row, half_width_of, make_rows, rate_of, test_of
@@ -39,13 +40,15 @@ def draw_screen(document: Document, called: str) -> str:
         document: one run.
         called: how a user names its file: `latest`, or its path.
     """
-    rows = make_rows(document.records)
+    document, machines = machines_of_table(document)
+    rows = make_rows(document.records, machines)
     columns, left_out = fitting(rows)
     cells = [[column.cell(row) for column in columns] for row in rows]
     told = [note for note in notes(document, rows) if note.partition(":")[0] not in left_out]
     parts = [
         _wrapped_parts(one_line(headline(document, rows))),
         draw_terminal([column.header for column in columns], cells),
+        *draw_machines(document, "table"),
         *draw_sensitivities(document, "table"),
         draw_fit(document, "table"),
         "\n".join(map(_wrapped, told)),
@@ -76,6 +79,8 @@ def _narrow(rows: Sequence[Row]) -> list[SummaryColumn]:
             column = merged
         elif column.header == "level":
             column = Column("level", lambda row: row.cell.level, _cut, VARIES)
+        elif column.header == "machine":
+            column = Column("machine", lambda row: row.machine, _cut, VARIES)
         elif column.header == "model":
             column = Column("model", lambda row: row.cell.model, _cut, VARIES)
         found.append(column)
@@ -132,6 +137,8 @@ def _further(rows: Sequence[Row], left_out: Sequence[str], called: str) -> Itera
         yield _wrapped(f"all columns: --wide (not shown: {', '.join(left_out)})")
     levels = len({row.cell.level for row in rows})
     other = f"bench compare {called} --axis quant" if levels > 1 else "bench compare prev latest"
+    if len({row.machine for row in rows}) > 1:
+        other = f"bench compare {called} --axis machine"
     lines = [f"why: bench explain {one_line(called)}", f"compare: {one_line(other)}"]
     together = " · ".join(lines)
     if rows:

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, structs
 
-from harness.core.errors import ResultFormatError
 from harness.results.environment import Environment
 from harness.results.plan import PlanCells, RunPlan
 from harness.results.schema import Document, Source
@@ -76,20 +75,6 @@ def is_measured(run: Document) -> bool:
     """Whether a run was on any machine: a cell that was not measured says nothing of one."""
     cell = run.plan.cell
     return not cell or (bool(cell.machine) and run.environment != Environment())
-
-
-def one_run(document: Document) -> Document:
-    """Return a document that is of one run.
-
-    Raises:
-        ResultFormatError: it is of several.
-    """
-    if document.sources:
-        raise ResultFormatError(
-            f"it is merged of {len(document.sources)} runs, and one is taken at a time",
-            fix="give the results that it was merged of",
-        )
-    return document
 
 
 def _shared_environment(machines: Sequence[Environment]) -> Environment:

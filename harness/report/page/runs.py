@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from harness.report.columns import IDENTITY, columns_of
 from harness.report.headline import thread_words
 from harness.report.rows import Row, make_rows
-from harness.results.environment import Environment
+from harness.results.merged import runs_of as merged_of
 from harness.results.schema import Document
 
 WORDS: dict[str, Callable[[str], str]] = {
@@ -76,7 +76,7 @@ class Run:
 
 def runs_of(sources: Sequence[Source]) -> tuple[Run, ...]:
     """Every run with what it is called, in the order given."""
-    names = machine_names([source.document.environment for source in sources])
+    names = machine_names([source.document for source in sources])
     labels = [
         name if names.count(name) == 1 else f"{name}, {run_name(source.document)}"
         for name, source in zip(names, sources, strict=True)
@@ -87,16 +87,28 @@ def runs_of(sources: Sequence[Source]) -> tuple[Run, ...]:
     )
 
 
-def machine_names(machines: Sequence[Environment]) -> list[str]:
-    """The processor of each machine; of different machines with one processor the second is (2)."""
+def machine_names(documents: Sequence[Document]) -> list[str]:
+    """What the machine of each document is called: by its operator, else by its processor.
+
+    Of different machines with one processor the second is (2).
+    """
     known: dict[tuple[object, ...], str] = {}
-    for machine in machines:
-        key = tuple(getattr(machine, field) for field in MACHINE_FIELDS)
+    keys = [_machine_key(document) for document in documents]
+    for key, document in zip(keys, documents, strict=True):
         if key not in known:
-            processor = " ".join((machine.cpu_model or machine.architecture or "machine").split())
-            same = sum(name.split(" (")[0] == processor for name in known.values())
-            known[key] = f"{processor} ({same + 1})" if same else processor
-    return [known[tuple(getattr(one, field) for field in MACHINE_FIELDS)] for one in machines]
+            facts = document.environment
+            words = key[0] or facts.cpu_model or facts.architecture or "machine"
+            name = " ".join(str(words).split())
+            same = sum(other.split(" (")[0] == name for other in known.values())
+            known[key] = f"{name} ({same + 1})" if same else name
+    return [known[key] for key in keys]
+
+
+def _machine_key(document: Document) -> tuple[object, ...]:
+    """The word that an operator gave a machine, then what tells it from others."""
+    mark = merged_of(document)[0].plan.cell
+    facts = (getattr(document.environment, field) for field in MACHINE_FIELDS)
+    return (mark.label if mark else "", *facts)
 
 
 def run_name(document: Document) -> str:

@@ -18,7 +18,7 @@ from harness.report.site.policy import Policy, Refusal
 from harness.results.checksum import checksum_of
 from harness.results.document import decode_document, is_document
 from harness.results.journal import SUFFIX, document_of
-from harness.results.merged import one_run
+from harness.results.machine_views import on_one_machine
 from harness.results.signature import (
     Signature,
     SignatureState,
@@ -99,7 +99,7 @@ def _read(
     except StorageError as error:
         return unreadable(name, error.problem)
     try:
-        document = one_run(decode_document(content))
+        document = on_one_machine(decode_document(content))
     except HarnessError as error:
         return unreadable(name, error.problem) if is_document(path) else None
     found = load(

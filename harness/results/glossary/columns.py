@@ -26,6 +26,14 @@ COLUMNS = (
         "meaningless for quality. trained: a checkpoint's.",
     ),
     Term(
+        "machine",
+        "",
+        "Of results of several machines: the word that its operator gave it (--machine), else its "
+        "processor; of two with one name the first digits of its hash too. The hash is over "
+        "processor, cores, memory, system and that word; no host and no person is named. Estimates "
+        "and peaks are those of its own runs.",
+    ),
+    Term(
         "device",
         "",
         "The row of `bench devices` that ran; the record names its provider, version and numbers.",
