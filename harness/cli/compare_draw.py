@@ -72,7 +72,7 @@ def draw_comparison(
         cases = required_cases(required, TESTED[inconclusive])
         show(draw_comparison_junit(comparison, judged, inconclusive, cases), nl=False)
     elif style == "benchstat":
-        echo_drawn(draw_comparison_benchstat(documents))
+        echo_drawn(draw_comparison_benchstat(documents, comparison.axis))
     elif style == "json":
         values = gate_values(judged), required_values(required)
         show(draw_json(comparison, *values), nl=False)

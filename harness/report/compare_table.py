@@ -34,6 +34,7 @@ from harness.report.rows import test_of
 from harness.report.same_keys import same_keys
 from harness.results.enums import Verdict
 from harness.results.identity import field_word
+from harness.results.machine_views import machine_views
 from harness.results.metric_names import limit_name
 from harness.results.metrics import differences
 from harness.results.schema import Cell, Document
@@ -205,9 +206,13 @@ def pairs_note(count: int, ending: Ending, precision: float) -> str:
     return words + few
 
 
-def draw_comparison_benchstat(documents: tuple[Sequence[Document], Sequence[Document]]) -> str:
-    """The values of every process; both sides told apart by the key `side`."""
+def draw_comparison_benchstat(
+    documents: tuple[Sequence[Document], Sequence[Document]], axis: str | None = None
+) -> str:
+    """The values of every process; sides, and machines, told apart by the key `side`."""
     first, second = documents
+    if axis == MACHINE_AXIS:
+        return draw_sides({one.name: one.runs for one in machine_views(first) if one.id})
     return draw_sides({"base": first, "new": second} if second else {"": first})
 
 

@@ -255,7 +255,7 @@ def _benchstat_lines(record: Record, metrics: dict[str, Metric], side: str) -> I
     values = {name: process_values(record, name) for name in named}
     keys = {key: item for key, item in labels(record.cell).items() if item}
     parts = [f"{key}={UNSAFE.sub('_', item)}" for key, item in keys.items()]
-    parts += [f"side={side}"] if side else []
+    parts += [f"side={UNSAFE.sub('_', side)}"] if side else []
     for place in sorted({place for found in values.values() for place in found}):
         numbers = [f"{found[place]:.9g} {name}" for name, found in values.items() if place in found]
         yield "\t".join([f"BenchmarkCell/{'/'.join(parts)}", "1", *numbers])

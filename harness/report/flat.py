@@ -9,6 +9,7 @@ from harness.report.grid import MISSING, draw_csv, json_text
 from harness.report.rows import shown_metric, test_of
 from harness.report.same_keys import same_keys
 from harness.results.document import encode_document, plain
+from harness.results.machines import machine_of
 from harness.results.merged import runs_of
 from harness.results.progress import ending_of, go_on_command, progress_of
 from harness.results.schema import Document, Metric, Record
@@ -29,7 +30,7 @@ CSV_HEADER = (
         "processes",
         *(f"estimate_{name}" for name in ESTIMATORS),
     ),
-    *("run_ended", "run_goes_on_with"),
+    *("run_ended", "run_goes_on_with", "machine"),
 )
 
 
@@ -55,6 +56,7 @@ def _run(run: Document) -> dict[str, object]:
         "method_version": run.method_version,
         "ended": ending_of(run),
         "progress": to_builtins(progress_of(run)),
+        "machine": machine_of(run),
     }
 
 
@@ -64,7 +66,7 @@ def draw_metric_csv(document: Document) -> str:
     The numbers of an INVALID record are left empty; its trust column says why.
     """
     rows = [
-        [*row, ending_of(run), go_on_command(run) or MISSING]
+        [*row, ending_of(run), go_on_command(run) or MISSING, machine_of(run)]
         for run in runs_of(document)
         for record in run.records
         for row in _rows(run.run_id, record)

@@ -7,6 +7,7 @@ from harness.core.units import MIB
 from harness.report.export import cell_name
 from harness.report.grid import one_line
 from harness.results.enums import Status
+from harness.results.machine_views import named_apart
 from harness.results.progress import ending_of, progress_sentence
 from harness.results.schema import Document
 from harness.results.validity import is_valid
@@ -52,7 +53,7 @@ def document_annotations(document: Document) -> list[Annotation]:
     """A record that failed is an error, one that is INVALID a warning, as a run that broke off."""
     told = progress_sentence(document)
     found = [Annotation("warning", f"run {ending_of(document)}", told)] if told else []
-    for record in document.records:
+    for record in named_apart(document).records:
         name = cell_name(record.cell)
         if record.status != Status.OK:
             found.append(Annotation("error", f"{name}: {record.status}", record.reason or ""))

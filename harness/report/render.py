@@ -14,6 +14,7 @@ from harness.report.notes import notes
 from harness.report.rows import Row, make_rows
 from harness.report.sensitivity import draw_sensitivities
 from harness.report.tasks_table import draw_tasks
+from harness.results.machine_views import named_apart
 from harness.results.schema import Document
 
 
@@ -29,7 +30,7 @@ def render(document: Document, style: str) -> str:
     """
     if style not in FORMATS:
         raise UsageError(f"no format is called {style!r}", fix=suggestion(style, FORMATS))
-    return FORMATS[style](document)
+    return FORMATS[style](named_apart(document) if style in EXPORTERS else document)
 
 
 def draw_table(document: Document) -> str:

@@ -80,11 +80,34 @@ def measured_machines(document: Document) -> tuple[Machine, ...]:
 
 
 def as_one_machine(document: Document) -> Document:
-    """A document of several runs of one machine with that machine's peaks; any other as it is."""
+    """A document of several runs of one machine with its peaks and name; any other as it is."""
     machines = measured_machines(document)
     if not document.sources or len(machines) != 1:
         return document
-    return structs.replace(document, environment=machines[0].environment)
+    mark = machines[0].runs[0].plan.cell
+    plan = structs.replace(document.plan, cell=structs.replace(mark, hash="")) if mark else None
+    return structs.replace(
+        document, environment=machines[0].environment, plan=plan or document.plan
+    )
+
+
+def named_apart(document: Document) -> Document:
+    """A document of several machines whose cells say in their device which one they are of.
+
+    For formats in which the name of a cell is all that there is: `cpu@shelf-1`.
+    """
+    if len(measured_machines(document)) < 2:
+        return document
+    names = names_by_source(document)
+    records = [
+        structs.replace(
+            record,
+            cell=structs.replace(record.cell, device=f"{record.cell.device}@{names[place]}"),
+        )
+        for record in document.records
+        if (place := record.source) is not None
+    ]
+    return structs.replace(document, records=tuple(records))
 
 
 def on_one_machine(document: Document) -> Document:

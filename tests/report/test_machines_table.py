@@ -1,9 +1,15 @@
 """Several machines in one table, each with its own peaks; of one machine nothing is added."""
 
+import csv
+import io
+import json
+
 import pytest
 from msgspec import structs
 
+from harness.analysis.axis_words import MACHINE_AXIS
 from harness.fleet.merge import merge
+from harness.report.compare_table import draw_comparison_benchstat
 from harness.report.render import render
 from harness.report.screen import draw_screen
 from harness.results.environment import ReadBandwidth
@@ -51,3 +57,23 @@ def test_runs_of_one_machine_are_a_table_as_ever():
     assert "CPU cpu a" in drawn
     assert "interleaved" not in drawn
     assert "5.0 GB/s" in drawn
+
+
+@pytest.mark.parametrize("style", ["openmetrics", "benchmark-action", "bencher", "benchstat"])
+def test_formats_of_names_tell_the_machines_apart(two, style):
+    """Two series of one name would be refused, or the second would take the first one's place."""
+    drawn = render(two, style)
+    assert "cpu@shelf-1" in drawn or "cpu@shelf_1" in drawn
+    assert "cpu@cpu b" in drawn or "cpu@cpu_b" in drawn
+
+
+def test_lines_for_programs_hold_the_hash_of_the_machine(two):
+    lines = list(csv.DictReader(io.StringIO(render(two, "csv"))))
+    assert {line["machine"] for line in lines} == {A, B}
+    assert {json.loads(line)["machine"] for line in render(two, "jsonl").splitlines()} == {A, B}
+
+
+def test_benchstat_has_a_side_for_each_machine(two):
+    drawn = draw_comparison_benchstat(([two], []), MACHINE_AXIS)
+    assert "/side=shelf_1" in drawn
+    assert "/side=cpu_b" in drawn

@@ -377,7 +377,7 @@ def test_csv_is_one_line_per_record_and_metric():
     assert lines[0].startswith("run_id,model,parameters,")
     decode = [line for line in lines if ",tg32," in line and ",decode_tok_s," in line]
     assert len(decode) == 1
-    assert decode[0].endswith(",decode_tok_s,tok/s,64.0,48.0,80.0,5,130.0,,,,complete,")
+    assert ",decode_tok_s,tok/s,64.0,48.0,80.0,5,130.0,,,,complete,," in decode[0]
     assert sum(",tg64," in line for line in lines) == 2  # its two counted sizes
     assert all('"it, died"' in line for line in lines if ",tg64," in line)
 
@@ -392,7 +392,7 @@ def test_csv_keeps_a_record_without_any_metric():
     bare = Record(cell=cell("tg32"), status="failed", reason="it broke")
     lines = render(document(bare), "csv").splitlines()
     assert len(lines) == 2
-    assert lines[1].endswith(",failed,it broke,,,false" + "," * 11 + "complete,")
+    assert ",failed,it broke,,,false" + "," * 11 + "complete,," in lines[1]
 
 
 def test_json_is_the_document_itself():
