@@ -1,5 +1,6 @@
 """`bench run --on`: the same plan on one other machine, which is reached by ssh or adb."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,7 @@ def run_elsewhere(
     """Measure a plan on another machine; None: its cells were only listed."""
     from harness.cli.signals import end_as_with_ctrl_c
     from harness.fleet.laying import cells_of
+    from harness.fleet.model_files import files_here
     from harness.fleet.remote.gather import gather
     from harness.report.cells_table import draw_cells
 
@@ -76,6 +78,8 @@ def run_elsewhere(
     if dry_run:
         show(draw_cells(cells, style))
         return None
+    words = (word for part in settings.parts for word in part.model)
+    errand = replace(errand, models=tuple(files_here(words).items()))
     end_as_with_ctrl_c()
     with open_progress(quiet) as view:
 

@@ -7,7 +7,7 @@ of them.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harness.core.errors import ModelError, StorageError, UsageError
@@ -39,12 +39,35 @@ def model_ref(word: str) -> ModelRef:
     origin = hub_origin(path if path.is_dir() else path.parent)
     if origin is not None:
         return ModelRef(source=HUB, name=origin)
-    whole = path.parent if path.suffix == ONNX else path
+    whole = whole_model(path)
     digest, size_bytes = hash_files(whole, whole.parent)
     inside = path.name if whole != path else ""
     return ModelRef(
         source=CONTENT, name=whole.name, sha256=digest, size_bytes=size_bytes, inside=inside
     )
+
+
+def whole_model(path: Path) -> Path:
+    """What has to go with a path of a model: itself, or the folder of a graph."""
+    return path.parent if path.suffix == ONNX else path
+
+
+def files_here(words: Iterable[str]) -> dict[str, Path]:
+    """Models of a plan that lie in files here: hash -> folder or file, links resolved.
+
+    Args:
+        words: of a plan whose models of the hub are fetched.
+
+    Raises:
+        UsageError: as model_ref.
+        ModelError: likewise.
+    """
+    found = {}
+    for word in dict.fromkeys(words):
+        ref, path = model_ref(word), existing(word)
+        if ref.source == CONTENT and path is not None:
+            found[ref.sha256] = whole_model(path.resolve())
+    return found
 
 
 def hash_files(model: Path, root: Path) -> tuple[str, int]:

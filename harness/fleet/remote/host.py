@@ -9,11 +9,12 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 from harness.core.environment import child_variables
@@ -56,6 +57,7 @@ class Host:
         platforms: that wheels for it are of, the best first.
         environment: name of the folder of its environment.
         is_ready: the environment is there.
+        models: folders of models that were brought whole.
     """
 
     version: tuple[int, ...]
@@ -67,6 +69,7 @@ class Host:
     platforms: tuple[str, ...]
     environment: str
     is_ready: bool
+    models: tuple[str, ...] = ()
 
 
 def open_wire(target: Target, python: str | None) -> Wire:
@@ -95,20 +98,28 @@ def open_wire(target: Target, python: str | None) -> Wire:
     return replace(Wire(target), python=new_enough[0], folder=folder)
 
 
-def ensure_bench(wire: Wire, work: str, say: Log) -> str:
+def ensure_bench(
+    wire: Wire, work: str, say: Log, models: Mapping[str, Path] = MappingProxyType({})
+) -> str:
     """Return an interpreter of the machine that has bench, and make the folders of `work` there.
 
     Args:
         wire: to it.
         work: folder of the cells and results, below that of bench.
         say: what takes its time.
+        models: folder below that of bench -> the model here that has to lie in it.
 
     Raises:
         DeviceError: no environment can be made there; says why.
     """
     wheel = own_wheel()
     requirements = _pinned()
-    host = _ask_host(wire, work, f"{wheel.digest}{_digest(requirements)}")
+    host = _ask_host(wire, work, f"{wheel.digest}{_digest(requirements)}", tuple(models))
+    for folder, model in models.items():
+        if folder not in host.models:
+            say(f"{wire.target.name}: bringing {model.name}")
+            wire.push(model.parent, [model.name], folder)
+            wire.ask("keep", "bringing a model", name=folder)
     if host.installed == installed_version():
         return wire.python
     if not host.is_ready:
@@ -132,9 +143,9 @@ def ensure_bench(wire: Wire, work: str, say: Log) -> str:
     return str(done["python"])
 
 
-def _ask_host(wire: Wire, work: str, digest: str) -> Host:
-    folders = [work, f"{work}/out", "wheels"]
-    answers = wire.ask("facts", "asking its Python", folders=folders, digest=digest)
+def _ask_host(wire: Wire, work: str, digest: str, models: tuple[str, ...]) -> Host:
+    said = {"folders": [work, f"{work}/out", "wheels", *models], "models": models}
+    answers = wire.ask("facts", "asking its Python", digest=digest, **said)
     if "version" not in answers[0]:
         raise DeviceError(
             f"no files can be kept on {wire.target.name}: {answers[0].get('said', '')}",
@@ -143,7 +154,7 @@ def _ask_host(wire: Wire, work: str, digest: str) -> Host:
             else f"free its disk, or let adb's user write {wire.folder}",
         )
     known = {name: answers[0][name] for name in Host.__dataclass_fields__}
-    listed = {name: tuple(known[name]) for name in ("version", "platforms")}
+    listed = {name: tuple(known[name]) for name in ("version", "platforms", "models")}
     return Host(**(known | listed))
 
 

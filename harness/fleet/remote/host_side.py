@@ -1,8 +1,8 @@
 """What runs on the other machine, by its own Python: this file's text, and nothing else of bench.
 
 It is given to `python -c` there before anything is installed, so it needs the standard library
-alone. Verbs: `facts`, `install`, `cells`, `clean`. Each takes one JSON object and answers in lines:
-those that begin with MARK are JSON for us, the others are for people.
+alone. Verbs: `facts`, `install`, `keep`, `cells`, `clean`. Each takes one JSON object and answers
+in lines: those that begin with MARK are JSON for us, the others are for people.
 
 Text of others never becomes part of a command here: every child is started with a list of words.
 """
@@ -35,7 +35,8 @@ def tell(**said: Any) -> None:
 def facts(asked: Asked) -> int:
     """Make the folders of `asked` and say what this Python and its disk are.
 
-    Of `asked`: `folder`, `folders` in it, `digest` of what an environment holds.
+    Of `asked`: `folder`, `folders` in it, `digest` of what an environment holds, and `models`,
+    folders of models, of which those that were brought whole are told.
     """
     folder = folder_of(asked)
     for name in asked["folders"]:
@@ -44,6 +45,7 @@ def facts(asked: Asked) -> int:
     tell(
         environment=name,
         is_ready=(folder / name / "complete").exists(),
+        models=[one for one in asked["models"] if (folder / one / "complete").exists()],
         version=list(sys.version_info[:3]),
         implementation=sys.implementation.name,
         executable=sys.executable,
@@ -224,6 +226,12 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
             continue
 
 
+def keep(asked: Asked) -> int:
+    """Note that a folder of models was brought whole."""
+    (folder_of(asked) / asked["name"] / "complete").touch()
+    return 0
+
+
 def clean(asked: Asked) -> int:
     """Remove the folder of cells and results that were brought home."""
     shutil.rmtree(folder_of(asked) / asked["work"], ignore_errors=True)
@@ -234,6 +242,7 @@ VERBS: dict[str, Callable[[Asked], int]] = {
     "facts": facts,
     "install": install,
     "cells": cells,
+    "keep": keep,
     "clean": clean,
 }
 

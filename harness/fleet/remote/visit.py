@@ -16,6 +16,7 @@ from harness.fleet.remote.target import Target
 from harness.fleet.remote.wire import Log, Wire
 
 CELLS, OUT = "cells", "out"
+HASH_DIGITS = 16
 Begun = Callable[[str, int], None]
 
 
@@ -27,11 +28,18 @@ class Errand:
         target: the machine.
         python: interpreter there; None: found.
         words: more of every `bench cell` there.
+        models: models that lie here, by the hash of their files.
     """
 
     target: Target
     python: str | None = None
     words: tuple[str, ...] = ()
+    models: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def brought(self) -> dict[str, Path]:
+        """Folder of each model there, below that of bench -> where it lies here."""
+        return {f"models-{digest[:HASH_DIGITS]}": path for digest, path in self.models}
 
 
 @dataclass
@@ -75,7 +83,7 @@ def visit(errand: Errand, home: Path, names: Sequence[str], say: Log, begun: Beg
             brought home.
     """
     wire, work = open_wire(errand.target, errand.python), work_folder(names)
-    python = ensure_bench(wire, work, say)
+    python = ensure_bench(wire, work, say, errand.brought)
     wire.push(home, [CELLS], work)
     brought = Brought(wire, work)
 
@@ -87,7 +95,9 @@ def visit(errand: Errand, home: Path, names: Sequence[str], say: Log, begun: Beg
         elif "failed" in answer:
             brought.failed = str(answer.get("said", ""))
 
-    asked = {"work": work, "python": python, "cells": list(names), "words": list(errand.words)}
+    folders = [word for folder in errand.brought for word in ("--models", f"../{folder}")]
+    asked = {"work": work, "python": python, "cells": list(names)}
+    asked["words"] = [*folders, *errand.words]
     try:
         wire.follow("cells", hear, say, **asked)
     except KeyboardInterrupt:

@@ -116,7 +116,7 @@ class Wire:
         """
         place = f"{self.folder}/{into}/"
         if self.target.kind == ADB:
-            words = [*self._adb(), "push", *names, place]
+            words = [*self._adb(), "push", *(f"./{name}" for name in names), place]
         else:
             words = [
                 *self._scp(),

@@ -40,7 +40,9 @@ case $serial in
 esac
 shift 2
 case $1 in
-  shell) shift; cd "{home}" && exec sh -c "$*" ;;
+  shell) shift; cd "{home}" || exit 1
+    [ "$serial" = good-old ] || exec sh -c "$*"
+    sh -c "$*" 2>&1 | sed -u 's/$/\r/'; exit 0 ;;
   push) shift; for last; do :; done
     while [ $# -gt 1 ]; do cp -r "$1" "$last" || exit 1; shift; done
     echo '1 file pushed, 0 skipped.' ;;

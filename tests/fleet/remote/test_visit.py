@@ -54,6 +54,32 @@ def test_cells_go_there_and_results_come_back(home, python, tmp_path, on):
     assert list(tmp_path.rglob(work_folder(names))) == []
 
 
+def test_a_model_that_lies_here_is_brought_once(home, python, tmp_path):
+    model = tmp_path / "models here" / "my model"
+    model.mkdir(parents=True)
+    (model / "model.onnx").write_text("weights", encoding="utf-8")
+    folder, names = cells(tmp_path, a="ok")
+    errand = Errand(parse_target("ssh:pi"), python, models=(("e" * 64, model),))
+    for said in ([], []):
+        clean_up(visit(errand, folder, names, said.append, lambda *_: None))
+        told = said
+    (there,) = home.rglob("my model/model.onnx")
+    assert there.parents[1].name == f"models-{'e' * 16}"
+    assert (folder / "out/result-a.json").read_text() == (
+        f"ok ['--models', '../models-{'e' * 16}']"
+    )
+    assert not any("bringing" in line for line in told)
+
+
+def test_an_old_adb_that_gives_no_exit_code_and_ends_lines_as_a_terminal(home, python, tmp_path):
+    """Before shell_v2 (Android 7) everything is 0 and ends with a carriage return too."""
+    folder, names = cells(tmp_path, a="ok", b="fails")
+    errand = Errand(parse_target("adb:good-old"), python)
+    assert visit(errand, folder, names, print, lambda *_: None).codes["b.json"] == 3
+    with pytest.raises(DeviceError, match="has no Python"):
+        visit(Errand(parse_target("adb:good-old"), "/no"), folder, names, print, id)
+
+
 def test_no_word_of_ours_is_part_of_a_command_there(home, python, tmp_path):
     """The other side's shell gets `sh -s`; a path with a quote and a space runs as it is."""
     folder, names = cells(tmp_path, a="ok")
