@@ -20,6 +20,9 @@ OF_HERE = {
     "explain_row": "bench explain with the file of the results",
 }
 
+# How lines of `bench cell` begin that say where its files lie there: nobody here can use them.
+OF_THERE = ("results: out/", "interrupted; go on: ")
+
 
 def refuse_elsewhere(**given: object) -> None:
     """Refuse options that say something of this machine only.
@@ -87,7 +90,11 @@ def run_elsewhere(
             row = cell.rows[0]
             view(f"{errand.target.name}: {row.model} {row.level} {row.device}", number, len(cells))
 
-        gathered = gather(cells, errand, results, view.say, begun)
+        def say(line: str) -> None:
+            if not line.startswith(OF_THERE):
+                view.say(line)
+
+        gathered = gather(cells, errand, results, say, begun)
     for problem in gathered.problems:
         tell(f"bench: {problem}")
     tell(f"results: {gathered.path}")
