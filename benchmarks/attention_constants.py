@@ -74,6 +74,7 @@ class Shape:
 
 
 BASE, PROMPT = Shape("step"), Shape("prompt", tokens=512, seen=512)
+CHUNK = Shape("prompt of 64", tokens=64, seen=64)
 SHAPES = (
     BASE,
     replace(BASE, asks="half the key heads", kv_heads=4),
@@ -86,6 +87,9 @@ SHAPES = (
     replace(BASE, asks="a window of a quarter", window=DEPTH // 4),
     *(replace(BASE, asks=f"a cache of {name}", cache=name) for name in CACHES if name != "fp32"),
     PROMPT,
+    CHUNK,
+    replace(CHUNK, asks="prompt of 64 behind 256", seen=64 + 256),
+    replace(CHUNK, asks="prompt of 64 behind 1024", seen=64 + 1024),
     replace(PROMPT, asks="prompt, half the key heads", kv_heads=4),
     replace(PROMPT, asks="prompt, half the query heads", heads=8),
     replace(PROMPT, asks="prompt, a window of an eighth", window=64),

@@ -135,7 +135,7 @@ COLUMNS: tuple[Column[tuple[Any, ...]], ...] = (
     Column("Gflop/s, 1", lambda line: _gflop(line, 1), two_decimals),
     Column("Gflop/s, 2", lambda line: _gflop(line, 2), two_decimals),
     Column("faster", lambda line: line[5] / line[6], two_decimals),
-    Column("serial", lambda line: 2 * line[6] / line[5] - 1, two_decimals),
+    Column("serial", lambda line: f"{2 * line[6] / line[5] - 1:.2f}"),
 )
 
 

@@ -25,9 +25,11 @@ BENCHMARKS = FOLDER.parents[1] / "benchmarks"
 JOURNALS = {
     "aa": "aa_rates",
     "ab-power": "ab_power",
+    "attention": "attention_constants",
     "fit-rates": "fit_rates",
     "flips": "level_flips",
     "gate-rates": "busy_neighbour",
+    "prefill-shapes": "prefill_shapes",
     "steps": "step_power",
     "stored-power": "stored_power",
     "tune-trials": "tune_trials",

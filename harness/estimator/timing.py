@@ -6,6 +6,7 @@ Each of these times is scaled by how the machine has drifted since its constants
 where a run has looked: see harness.estimator.calibration.pulse.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,11 +25,15 @@ from harness.estimator.calibration.operators import STATES, other_cache, stand_i
 from harness.estimator.memory import ORT_CPU, Runtime
 from harness.estimator.work import MATRIX_STREAM, STREAM, Pass, Work, pass_work
 from harness.models.specs.structure import ModelStructure, Stage
-from harness.results.calibration import Constants, Drift
+from harness.results.calibration import Constants, Drift, RatePoint
 
 _CALL = call_name("")  # the end of such a name
 # A timed kernel is bound by memory where reading alone takes at least this share of its time.
 NEAR_MEMORY = 0.7
+# Source: benchmarks/attention_constants.py, onnxruntime 1.32.0: 64 tokens take 0.56 ms alone and
+# 3.5 behind 1024, where 128 and 256 alone take 1.8 and 6.5.
+PAST_FASTER, PAST_ROWS = 2.0, 8
+LEAST_CACHE_GAIN = 1.25  # of a bandwidth in a cache over one beyond it, else there is no cache
 STEADY = Drift(1.0, 1.0, 1.0, 0)  # of constants that nothing was held against since
 
 
@@ -232,7 +237,7 @@ def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
     if rate is None:
         memory_s /= drift.memory
         return Term(work, memory_s, memory_s, None, "memory")
-    compute_s = work.flop / rate + _taken_in_s(work, constants)
+    compute_s = work.flop / rate + _shape_s(work, constants, rate) - _past_s(work, constants, rate)
     if constants.measured and work.rows == 1 and is_attention(work.kernel):
         return _attended(work, constants, working_set_bytes)
     bound = "compute" if compute_s > memory_s else "memory"
@@ -247,40 +252,85 @@ def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
     return Term(work, max(memory_s, compute_s), memory_s, compute_s, bound)
 
 
-def _taken_in_s(work: Work, constants: Constants) -> float:
-    """Return what matrices take longer than those of the calibration, as they are narrower.
+def _shape_s(work: Work, constants: Constants, rate: float) -> float:
+    """Return what matrices take longer than those of the calibration for as many products.
 
-        (values - flop · values a flop there) / values taken in a second
+        flop of their tails / rate + (values - flop · values a flop there) / values in a second
 
-    Below 0 where they are wider.
+    Of prompts alone, and below 0 where matrices are wider. The calibration's have no tail.
     """
-    per_s = constants.inputs_per_s(work.kernel, work.rows) if work.rows > 1 else None
-    if per_s is None or not work.values:
+    if work.rows == 1 or not constants.measured:
         return 0.0
-    return (work.values - work.flop * values_per_flop(QUICK)) / per_s
+    tail_s = work.tail_flop / rate
+    per_s = constants.inputs_per_s(work.kernel, work.rows)
+    if per_s is None or not work.values:
+        return tail_s
+    return tail_s + (work.values - work.flop * values_per_flop(QUICK)) / per_s
+
+
+def _past_s(work: Work, constants: Constants, rate: float) -> float:
+    """Return what a prompt's attention takes less than its rate says, behind a filled cache.
+
+        past flop / rate - past flop / (PAST_FASTER · rate of PAST_ROWS times as many rows)
+
+    A calibration's prompts attend to themselves, where half of the pairs are masked, one by one;
+    none of those with what was cached before is. Products of few rows are as fast as those of many
+    once each row has many to meet.
+    """
+    if not work.past_flop or not constants.measured:
+        return 0.0
+    faster = PAST_FASTER * (
+        constants.rate_per_s(work.kernel, PAST_ROWS * work.rows, work.set_bytes) or rate
+    )
+    return work.past_flop / rate - work.past_flop / faster
 
 
 def _attended(work: Work, constants: Constants, working_set_bytes: float) -> Term:
     """Time the attention of one token: every query head multiplies, each key head is read once.
 
-        seconds = flop / rate in a cache + bytes of the cache / rate of reading them
-        1 / rate of reading = (1 / rate at the working set - 1 / rate in a cache) · flop per byte
+        seconds = flop / rate in a cache + bytes of the cache · s a byte from memory
 
-    Rates are those of one shape, whose flop per byte is that of CALIBRATED_GROUP query heads for
-    each key head; a model of more of them reads less for as many products. What lies between two
-    steps, weights above all, has pushed the cache of a small model out too.
+    The rate in a cache is the fastest that was measured. What lies between two steps, weights
+    above all, has pushed the cache of a small model out too, so that it is read from where the
+    whole working set lies.
     Source: benchmarks/attention_constants.py, onnxruntime 1.31.1 and 1.32.0.
     """
     points = [point for point in constants.rates[work.kernel] if point.rows == 1]
-    fastest = max(points, key=lambda point: point.rate_per_s).rate_per_s
+    fastest = max(points, key=lambda point: point.rate_per_s)
     size_bytes = max(working_set_bytes, work.set_bytes)
-    whole = constants.rate_per_s(work.kernel, 1, size_bytes) or fastest
     drift = constants.drift or STEADY
-    per_byte = calibrated_flop_per_byte(work.kernel)
-    read_s = work.set_bytes * per_byte * max(0.0, 1 / whole - 1 / fastest) / drift.memory
-    multiplied_s = work.flop / fastest / drift.matrix
+    byte_s = max(
+        _from_memory_s(constants, fastest.size_bytes, size_bytes),
+        _slower_s(work.kernel, constants, fastest, size_bytes),
+    )
+    read_s = work.set_bytes * byte_s / drift.memory
+    multiplied_s = work.flop / fastest.rate_per_s / drift.matrix
     bound = "memory" if read_s > multiplied_s else "compute"
     return Term(work, read_s + multiplied_s, read_s, multiplied_s, bound)
+
+
+def _from_memory_s(constants: Constants, hot_bytes: float, size_bytes: float) -> float:
+    """Return seconds a byte of a working set, none of a set that a cache holds.
+
+    share / bandwidth beyond any cache
+    share = (1 / bandwidth here - 1 / in a cache) / (1 / beyond - 1 / in a cache)
+    """
+    hot_s, here_s, far_s = (
+        1 / constants.bytes_per_s(size) for size in (hot_bytes, size_bytes, math.inf)
+    )
+    if far_s < LEAST_CACHE_GAIN * hot_s:  # the curve shows no cache: it is in the rate already
+        return 0.0
+    return far_s * min(max((here_s - hot_s) / (far_s - hot_s), 0.0), 1.0)
+
+
+def _slower_s(kernel: str, constants: Constants, fastest: RatePoint, size_bytes: float) -> float:
+    """Return seconds a byte that attention itself was slower beyond a cache.
+
+    (1 / rate at the working set - 1 / rate in a cache) · flop a byte of the calibration's shape
+    """
+    here = constants.rate_per_s(kernel, 1, size_bytes) or fastest.rate_per_s
+    slower_s = max(0.0, 1 / here - 1 / fastest.rate_per_s)
+    return slower_s * calibrated_flop_per_byte(kernel)
 
 
 def _drifted_s(seconds: float, memory_s: float, drift: Drift) -> float:

@@ -12,9 +12,9 @@ Operator calls are counted in harness.estimator.nodes.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness.builder.quantize.levels import CacheLevel, QuantLevel, own_cache
+from harness.builder.quantize.levels import CacheLevel, Form, MatrixFormat, QuantLevel, own_cache
 from harness.estimator.calibration.constants import (
     ATTENTION_CALL,
     CHOICE,
@@ -64,6 +64,16 @@ BLOCK_PASSES = {
     ("relu2", True): 7,
     ("relu2", False): 5,
 }
+# Columns of a matrix of blocks that are multiplied at once, and how much longer those beyond take,
+# by the bits of a weight.
+# Source: benchmarks/prefill_shapes.py, onnxruntime 1.32.0, AVX-512: int4 of 576 inputs multiplies
+# at 0.82 of the rate of 512, 960 at 0.93; int8-block of 576 at 0.95.
+TAIL_WIDTH = 128
+TAIL_SLOWER = {4: 3.0, 8: 1.5}
+# A window costs a pass over all scores, and of a prompt as long again for each that it hides.
+# Source: benchmarks/attention_constants.py, onnxruntime 1.32.0: a prompt of 512 takes 1.12 with a
+# window of 512, 1.24 with one of 256 and 1.46 with one of 64; a step 1.07.
+WINDOW_SHARE, HIDDEN_SHARE = 0.1, 0.9
 PASSES = {"bert": (16, 2)}
 OTHER_PASSES = (8, 8)
 
@@ -85,6 +95,9 @@ class Work:
         useful_flop: without masked positions.
         calls: how often a fixed time is spent.
         values: that its matrices take in, over all tokens.
+        past_flop: of `flop`, of a prompt's attention to what was cached before it.
+        tail_flop: of a prompt, that the kernel would have done meanwhile in the time that the last
+            columns of its matrices take longer than others.
     """
 
     name: str
@@ -97,6 +110,8 @@ class Work:
     set_bytes: float = 0.0
     sequential: bool = False
     values: float = 0.0
+    past_flop: float = 0.0
+    tail_flop: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +198,16 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
     held = _held_rows(attention, depth + tokens) if is_step else seen
     pairs = _pairs(attention, tokens, depth, seen)
     done = tokens * held if runtime.cache_per_query_head else pairs
+    if attention.window_tokens is not None and runtime.cache_per_query_head and attention.causal:
+        done += WINDOW_SHARE * done
+        if tokens > 1:
+            whole = replace(attention, window_tokens=None)
+            done += HIDDEN_SHARE * (_pairs(whole, tokens, depth, seen) - pairs)
     heads = attention.heads if runtime.cache_per_query_head else attention.kv_heads
     window = None if runtime.cache_per_query_head else attention.window_tokens
     read = held if window is None else min(seen, window + tokens - 1)
     width = attention.layers * attention.head_dim * shape.batch
+    past = tokens * (held - tokens) if tokens > 1 and not attention.to_encoder else 0
     label = "cross attention" if attention.to_encoder else "attention"
     return Work(
         name=label if attention.window_tokens is None else f"{label}, window",
@@ -195,6 +216,7 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
         read_bytes=2.0 * width * heads * read * cache.bits / 8,
         flop=4.0 * width * attention.heads * done,
         useful_flop=4.0 * width * attention.heads * pairs,
+        past_flop=4.0 * width * attention.heads * past,
         set_bytes=2.0 * width * attention.kv_heads * read * cache.bits / 8,
     )
 
@@ -256,7 +278,7 @@ def _matrices(
     An expert meets only the tokens that chose it, which are the rows of its product:
     tokens · active / touched.
     """
-    parts: dict[tuple[str, str, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    parts: dict[tuple[str, str, int], list[float]] = defaultdict(lambda: [0.0] * 4)
     for group in groups:
         form = group_format(group, level)
         if form is None or group.role is Role.TABLE:
@@ -272,8 +294,23 @@ def _matrices(
         values = group.outputs * group.inputs * group.repeats
         part[1] += 2.0 * values * group.active_copies * tokens
         part[2] += group.inputs * group.repeats * group.active_copies * tokens
-    for (name, kernel, rows), (read_bytes, flop, taken) in parts.items():
-        yield Work(name, kernel, rows, read_bytes, flop, flop, values=taken)
+        part[3] += 2.0 * values * group.active_copies * tokens * _tail_share(form, group.inputs)
+    for (name, kernel, rows), (read_bytes, flop, taken, tail) in parts.items():
+        yield Work(name, kernel, rows, read_bytes, flop, flop, values=taken, tail_flop=tail)
+
+
+def _tail_share(form: MatrixFormat, inputs: int) -> float:
+    """Return how much longer a row of a prompt takes over matrices of blocks, for their last ones.
+
+        (TAIL_SLOWER - 1) · inputs beyond a multiple of TAIL_WIDTH / inputs
+
+    Their kernels multiply TAIL_WIDTH columns of the input at once, and what is left block by block:
+    of 576 inputs the last 64. A step waits for its weights meanwhile.
+    """
+    if form.form is not Form.BLOCK:
+        return 0.0
+    width = form.padded_inputs(inputs)
+    return (TAIL_SLOWER.get(form.bits, 1.0) - 1) * (width % TAIL_WIDTH) / width
 
 
 def _look_ups(model: ModelStructure, level: QuantLevel, shape: Pass) -> Work:

@@ -24,7 +24,7 @@ from harness.estimator.calibration.constants import (
 )
 from harness.estimator.memory import ORT_CPU, peak_memory
 from harness.estimator.timing import decode_step, prefill, timed
-from harness.estimator.work import Work
+from harness.estimator.work import Pass, Work, pass_work
 from harness.models.catalog.catalog import catalog_model
 from harness.results.calibration import Constants, Drift, RatePoint, TimePoint, rate_at
 
@@ -133,6 +133,60 @@ def test_attention_of_a_token_multiplies_by_query_heads_and_reads_by_key_heads()
     assert seconds("attention", 0.25e9) == pytest.approx(0.125)
     assert seconds("attention-int8", 0.25e9) == pytest.approx(0.2)
     assert seconds("attention-int8", 0.0625e9) == pytest.approx(0.125)
+
+
+def test_a_working_set_beyond_a_cache_is_read_from_memory():
+    """In a cache 40 GB/s, beyond it 10: 0.1 ns a byte there, none of a set that the cache holds.
+
+    At 16 GB/s, 1 / 16 - 1 / 40 of 1 / 10 - 1 / 40, half of the way: 0.05 ns. Calibrated attention
+    that never left the cache, at 10 Gflop/s, says nothing of it.
+    """
+    curve = tuple(RatePoint(rate, size) for rate, size in ((40e9, 1e7), (16e9, 1e8), (10e9, 4e8)))
+    rates = {"attention": (RatePoint(10e9, 1e7, processes=4),), "k": (RatePoint(1e12),)}
+    constants = Constants("", curve, rates)
+
+    def seconds(weights_bytes):
+        weights = Work("body", "k", 1, read_bytes=weights_bytes, flop=1.0)
+        work = Work("attention", "attention", 1, 0.0, 1e9, 1e9, set_bytes=1e6)
+        return timed("pass", (weights, work), constants).terms[1].seconds - 0.1
+
+    assert seconds(1e6) == pytest.approx(0.0)
+    assert seconds(1e8) == pytest.approx(1e6 * 0.05e-9)
+    assert seconds(1e9) == pytest.approx(1e6 * 0.1e-9)
+
+
+def test_a_prompt_meets_what_was_cached_before_it_twice_as_fast():
+    """Rates of 10 and 30 Gflop/s at 64 and 512 tokens; 1e9 flop of 3e9 behind: 0.2 s + 1 / 60 s."""
+    points = (RatePoint(10e9, rows=64, processes=4), RatePoint(30e9, rows=512, processes=4))
+    constants = Constants("", (RatePoint(1e12),), {"attention": points})
+    alone = Work("attention", "attention", 64, flop=2e9)
+    behind = Work("attention", "attention", 64, flop=3e9, past_flop=1e9)
+    found = timed("pass", (alone, behind), constants).terms
+    assert [term.seconds for term in found] == pytest.approx([0.2, 0.2 + 1 / 60])
+
+
+def test_the_last_columns_of_blocks_take_longer_in_prompts():
+    """1e9 flop and as good as 0.2e9 more for its tail at 1e9 a second; a step waits for weights."""
+    constants = Constants("", (RatePoint(1e12),), {"k": (RatePoint(1e9, processes=4),)})
+    works = [Work("body", "k", rows, flop=1e9, tail_flop=0.2e9) for rows in (64, 1)]
+    found = timed("pass", works, constants).terms
+    assert [term.seconds for term in found] == pytest.approx([1.2, 1.0])
+
+
+def test_only_blocks_have_tails_where_inputs_are_no_multiple_of_128():
+    """smollm2-135m: 576 inputs have 64 left, of 4 bits three times as long; 1536 have none."""
+    model = catalog_model("smollm2-135m").structure
+    found = {}
+    for level in ("fp32", "int8", "int4", "int8-block"):
+        works = pass_work(model, LEVELS[level], ORT_CPU, Pass(64))
+        body = next(work for work in works if work.name == "body")
+        found[level] = body.tail_flop / body.flop
+    down = 576 * 1536 / (576 * 960 + 576 * 576 + 3 * 576 * 1536)
+    assert found["fp32"] == found["int8"] == 0.0
+    assert found["int4"] == pytest.approx((1 - down) * 2 * 64 / 576)
+    assert found["int8-block"] == pytest.approx((1 - down) * 0.5 * 64 / 576)
+    whole = pass_work(catalog_model("qwen3-0.6b").structure, LEVELS["int4"], ORT_CPU, Pass(64))
+    assert sum(work.tail_flop for work in whole) == 0.0
 
 
 def test_fixed_costs_that_were_measured_are_added():
