@@ -82,6 +82,7 @@ class ProviderRow:
         needs_static: takes graphs without free dimensions only.
         needs_qdq: is made for graphs with QuantizeLinear and DequantizeLinear.
         contributed: takes ONNX Runtime's own operators (MatMulNBits, GroupQueryAttention).
+        half_attention: its GroupQueryAttention takes floats of 16 bits alone.
         completion: what proves that it has finished.
         context: what it has compiled can be kept in files and opened again (EP context).
         vendor_id: PCI number of the only vendor it serves, hexadecimal; of a built-in provider,
@@ -105,6 +106,7 @@ class ProviderRow:
     needs_static: bool = False
     needs_qdq: bool = False
     contributed: bool = True
+    half_attention: bool = False
     completion: Completion = Completion.RUN
     context: bool = False
     vendor_id: str | None = None

@@ -261,10 +261,25 @@ def _refuse_fallback(session: ort.InferenceSession, device: Device, placement: P
     else:
         where = placement.nodes or active
         problem = f"{device.key}: nothing ran on {device.provider}; nodes per provider: {where}"
-    raise FellBackError(
-        f"{problem} ({placement.verdict})",
-        fix="bench devices says whether the device works; --allow-fallback keeps such a row",
-    )
+    raise FellBackError(f"{problem} ({placement.verdict})", fix=way_around(device, placement))
+
+
+def way_around(device: Device, placement: Placement) -> str:
+    """What to try where a provider has left operators to others.
+
+    Args:
+        device: as chosen.
+        placement: of the session.
+    """
+    if device.row.half_attention and ATTENTION in placement.fell_off:
+        return (
+            f"--quant fp16 or int4-half: the attention of {device.key} takes floats of 16 bits"
+            " alone; --allow-fallback keeps such a row"
+        )
+    return "bench devices says whether the device works; --allow-fallback keeps such a row"
+
+
+ATTENTION = "GroupQueryAttention"
 
 
 def open_reference(graph: Path) -> ort.InferenceSession:

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from harness.core.errors import ModelError
-from harness.devices.device import find_device
-from harness.devices.session import open_session, session_options
+from harness.devices.device import Device, find_device
+from harness.devices.session import open_session, session_options, way_around
+from harness.devices.table import find_row
 from harness.results.enums import PlacementVerdict
+from harness.results.replies import Placement
 from tests.devices.small_graphs import write_relu
 
 CPU = find_device("cpu")
@@ -47,3 +49,16 @@ def test_a_broken_graph_is_a_model_error(tmp_path):
     with pytest.raises(ModelError, match=r"cannot open model\.onnx") as caught:
         open_session(path, CPU, threads=1)
     assert str(tmp_path) not in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("row", "fell_off", "told"),
+    [
+        ("cuda", {"GroupQueryAttention": 30}, "--quant fp16 or int4-half"),
+        ("cuda", {"Gather": 1}, "bench devices says"),
+        ("openvino-gpu", {"GroupQueryAttention": 30}, "bench devices says"),
+    ],
+)
+def test_an_attention_of_16_bits_alone_says_which_levels_have_it(row, fell_off, told):
+    placement = Placement(verdict=PlacementVerdict.PARTIAL, fell_off=fell_off)
+    assert way_around(Device(find_row(row)), placement).startswith(told)

@@ -24,6 +24,7 @@ CUDA = ProviderRow(
         Option("prefer_nhwc", FLAG),
     ),
     index_option="device_id",
+    half_attention=True,  # source: the kernels that ONNX Runtime registers for it
     completion=Completion.COPY,
     vendor_id=NVIDIA,
     memory="cuda",

@@ -33,8 +33,6 @@ from harness.results.enums import CacheType
 ROWS = ("webgpu", "cuda", "openvino-gpu")
 # Of these the ones that leave GroupQueryAttention to others, and so run our encoders alone.
 WITHOUT_ATTENTION = ("openvino-gpu",)
-# Rows whose attention takes no float32: source: the kernels that ONNX Runtime registers for it.
-HALF_ROWS = ("cuda",)
 # Arrays that are read side by side: one alone may be no larger than a buffer of WebGPU, 128 MiB.
 READ_PARTS = 4
 SIMULATED_BASIS = "simulated: every probe ran, no number is a peak of anything, nothing is kept"
@@ -161,7 +159,7 @@ def reads_own_memory(device: str) -> bool:
 
 def floats_of(row: ProviderRow) -> Floats:
     """What stays float in the micro-graphs of a row."""
-    dtype = "float16" if row.key in HALF_ROWS else "float32"
+    dtype = "float16" if row.half_attention else "float32"
     return Floats(dtype, row.key not in WITHOUT_ATTENTION)
 
 
