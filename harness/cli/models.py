@@ -37,6 +37,8 @@ def command(
     Sizes are MiB of stored weights, scales included, at a few levels (JSON has all of them); KV is
     the cache per token at fp32. `fits` names those of them whose estimated peak with 128 tokens is
     within three quarters of this machine's memory. sLLM is a model under 10 billion parameters.
+    Of a system `answer` says what `bench estimate` tells: models of the catalog, the count that is
+    stated, its parts where it makes no text, or the largest model that could run.
     Built models need no download: their weights are seeded random unless the model is said to be
     trained.
 

@@ -71,14 +71,14 @@ CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
 )
 SYSTEM_COLUMNS: tuple[Column[System], ...] = (
     Column("key", lambda system: system.key),
-    Column("name", lambda system: system.name),
-    Column("kind", lambda system: system.kind),
-    Column("document", lambda system: system.document),
+    Column("name", lambda system: system.name, leaves=3),
+    Column("kind", lambda system: system.kind, leaves=1),
+    Column("document", lambda system: system.document, leaves=4),
     Column("parameters", lambda system: _count(system), "{:,}".format),
-    Column("stated", lambda system: system.stated or None),
-    Column("runs as", lambda system: ", ".join(system.meant) or system.device or None),
+    Column("stated", lambda system: system.stated or None, leaves=5),
+    Column("runs as", lambda system: ", ".join(system.meant) or system.device or None, leaves=2),
     Column("answer", answer_to, shown=KNOWN),
-    Column("note", lambda system: system.note or None),
+    Column("note", lambda system: system.note or None, leaves=6),
 )
 
 

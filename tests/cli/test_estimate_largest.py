@@ -175,3 +175,8 @@ def test_the_list_of_systems_says_how_each_is_answered(capsys):
     assert rows["sora"]["answer"] == "largest"
     assert rows["karlo-2.0"]["answer"] == "parts"
     assert rows["h100"]["answer"] is None
+    assert main(["models", "--source", "seeds"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["key", "kind", "parameters", "answer"]
+    assert max(map(len, lines)) <= 78
+    assert ["sora", "model", "–", "largest"] in [line.split() for line in lines]
