@@ -1,0 +1,1 @@
+"""What others published of models on devices: read, explained by few constants, and asked."""
