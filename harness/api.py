@@ -366,6 +366,9 @@ def estimate(
     memory_bytes: int | None = None,
     os_share: float | None = None,
     price_per_kwh: float | None = None,
+    runtime_of: str | None = None,
+    precision: str | None = None,
+    context: int = 0,
 ) -> Estimate:
     """Estimate a model on a catalog device, without running it.
 
@@ -381,17 +384,23 @@ def estimate(
         gen: tokens of the answer behind the prompt, of a turn of a chat; then the decode rate is
             that of its middle step, and `speeds.reread_ttft_s` the time to its first token with
             the cache lost. 0: no turn, and a step at the depth.
-        engine: `cpu`, `gpu` or `npu`; None: the fastest one with a stated peak.
+        engine: `cpu`, `gpu` or `npu`; None: the one that people run models on.
         memory_bytes: that the device carries; None: the most that is sold.
         os_share: share of the memory kept by the operating system; None: the class's.
         price_per_kwh: turns modelled energy into operating cost; None: no cost.
+        runtime_of: that runs it there, such as `llama.cpp`, `ort`, `openvino`, `genie` or `mlx`;
+            None: the one that the device's users run, and ranges reckon with the others.
+        precision: of an NPU's format, `w4` or `w4a16`; None: the usual one.
+        context: of an NPU's static graph, tokens; 0: the usual one.
 
     Returns:
-        Sizes in bytes, times in s, rates in tokens/s, energy in J; speeds are ranges, from the
-        lower to the upper end of what such devices reach. What is not known is None, never 0.
+        Sizes in bytes, times in s, rates in tokens/s, energy in J; speeds are ranges that
+        hold four fifths of what is published (`coverage`, `evidence`). What is not known is None,
+        never 0.
 
     Raises:
-        HarnessError: unknown model, level, device or engine, or lengths that describe no run.
+        HarnessError: unknown model, level, device or engine, a runtime, format or context that the
+            engine does not take, or lengths that describe no run.
     """
     return answer.estimate(
         model if isinstance(model, EstimateTarget) else find_model(_word(model)).target,
@@ -406,6 +415,9 @@ def estimate(
         memory_bytes=memory_bytes,
         os_share=os_share,
         price_per_kwh=price_per_kwh,
+        runtime_of=runtime_of,
+        precision=precision,
+        context=context,
     )
 
 

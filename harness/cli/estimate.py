@@ -33,6 +33,9 @@ from harness.core.errors import UsageError
 from harness.core.ranges import parse_grid, parse_names, parse_turns
 from harness.estimator.answer import Estimate, estimate
 from harness.estimator.machine import OS_SHARE, estimate_here
+from harness.estimator.nearest import nearest_rows
+from harness.estimator.published.limits import PRECISIONS
+from harness.estimator.published.runtimes import runtime_names
 from harness.estimator.query import nominal_level
 from harness.models.catalog.catalog import listed_names
 from harness.models.catalog.systems import Unpublished, unpublished
@@ -83,12 +86,20 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
     help=f"Positions that the cache is allocated for: numbers, {AS_TESTED} or {MOST}.",
 )
 @click.option("--engine", type=Word(["cpu", "gpu", "npu"]), help="Of the device.")
+@click.option(
+    "--runtime-of",
+    type=Word(list(runtime_names())),
+    help="That runs it there; else the one that its users run.",
+)
+@click.option("--context", type=int, help="Of an NPU's static graph.  [default: 4096, most]")
+@click.option("--precision", type=Word(list(PRECISIONS)), help="Of an NPU's format.")
 @click.option("--memory", help="What the device carries, such as 8GB; else the most that is sold.")
 @click.option("--os-share", type=float, help="Share of it kept by the system, such as 0.25.")
 @click.option("--price-per-kwh", type=float, help="Turns modelled energy into operating cost.")
 @click.option("--params", help="A parameter count instead of a model: 7.6B, 3000억.")
 @click.option("--bits", type=int, help="Bits of a weight, for --params and stated counts.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind each speed, term by term.")
+@click.option("--explain", is_flag=True, help="The sum, and the nearest published rows beside it.")
 @click.option("--largest", is_flag=True, help="How large may a model be there? Instead of MODEL.")
 @click.option(
     "--require",
@@ -100,6 +111,7 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
 def command(
     style: str,
     explain_row: bool,
+    explain: bool,
     largest: bool,
     require: tuple[str, ...],
     **flags: str | int | float | None,
@@ -108,9 +120,9 @@ def command(
 
     MODEL is a word that --model takes, a folder with config.json, a system that the source
     documents name (gpt-4), a count (7B), several of them with commas, or `all`. Speeds are
-    ranges: what devices of this class reach of their data sheet. The energy floor is physics, not
-    an estimate. `--on cpu` is this machine, by what `bench calibrate` measured; `--on list` shows
-    the devices by class, with memory, bandwidth and peaks, and `--on phone` is every phone.
+    ranges that hold four fifths of what is published of such engines. The energy floor is physics,
+    not an estimate. `--on cpu` is this machine, by what `bench calibrate` measured; `--on list`
+    shows the devices by class, with memory, bandwidth and peaks, and `--on phone` is every phone.
 
     `--largest` turns the question round: the largest parameter count that fits, and keeps to every
     limit of `--require`, by the slow end, the centre and the fast end of the ranges, and the
@@ -132,7 +144,8 @@ def command(
     if flags["model"] is None and flags["params"] is None and systems:
         return
     rows = estimate_rows(flags)
-    text, notes = draw_estimates(rows, style, explain_row)
+    near = [nearest_rows(row) for row in rows] if explain else []
+    text, notes = draw_estimates(rows, style, explain_row or explain, near)
     show(text)
     for note in notes:
         tell(note)
@@ -212,7 +225,7 @@ def _questions(flags: Flags) -> list[Question]:
             fix="--capacity 8192",
         )
     rooms = CAPACITIES.read(room, "--capacity", "--capacity 8192", is_text=True)
-    estimators = [_estimator(name, flags) for name in names]
+    estimators = [_estimator(name, flags, len(names) == 1) for name in names]
     return [
         Question(
             level,
@@ -267,7 +280,7 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
             f"{count:,} rows are asked for, and at most {MAX_ROWS:,} are drawn",
             fix="bench estimate with fewer models, levels or depths",
         )
-    estimators = [_estimator(name, flags) for name in names]
+    estimators = [_estimator(name, flags, len(names) == 1) for name in names]
     return [
         estimator(target, level, **length, batch=batch, capacity=capacity)
         for target in targets
@@ -322,8 +335,14 @@ def _capacity(word: str, target: EstimateTarget, is_only: bool) -> int:
     return target.structure.max_context_tokens
 
 
-def _estimator(name: str, flags: Flags) -> Callable[..., Estimate]:
-    """Return what estimates a row: by a data sheet, or by what was measured here."""
+def _estimator(name: str, flags: Flags, is_only: bool) -> Callable[..., Estimate]:
+    """Return what estimates a row: by a data sheet, or by what was measured here.
+
+    Of several devices a context is that of those that run static graphs.
+
+    Raises:
+        UsageError: a flag that is of catalog devices, with this machine.
+    """
     memory, share = flags["memory"], _number(flags["os_share"])
     memory_bytes = None if memory is None else parse_bytes(str(memory), "--memory")
     if name != HERE:
@@ -334,7 +353,12 @@ def _estimator(name: str, flags: Flags) -> Callable[..., Estimate]:
             memory_bytes=memory_bytes,
             os_share=share,
             price_per_kwh=_number(flags["price_per_kwh"]),
+            runtime_of=None if flags["runtime_of"] is None else str(flags["runtime_of"]),
+            precision=None if flags["precision"] is None else str(flags["precision"]),
+            context=0 if flags["context"] is None else _context(str(flags["context"])),
+            context_where_static=not is_only,
         )
+    _refuse_elsewhere(flags)
     if flags["engine"] not in (None, "cpu"):
         raise UsageError(
             "--on cpu has no other engine, and --engine names one", fix="leave out --engine"
@@ -347,6 +371,32 @@ def _estimator(name: str, flags: Flags) -> Callable[..., Estimate]:
         os_share=OS_SHARE if share is None else share,
         price_per_kwh=_number(flags["price_per_kwh"]),
     )
+
+
+def _context(text: str) -> int:
+    """Return a context that is one.
+
+    Raises:
+        UsageError: not positive.
+    """
+    if int(text) < 1:
+        raise UsageError(f"--context {text} is not positive", fix="--context 4096")
+    return int(text)
+
+
+def _refuse_elsewhere(flags: Flags) -> None:
+    """Refuse what only catalog devices have: this machine runs ONNX Runtime on its CPU.
+
+    Raises:
+        UsageError: such a flag is given.
+    """
+    for name in ("runtime_of", "context", "precision", "explain"):
+        if flags.get(name):
+            word = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"--on cpu runs ONNX Runtime here, and {word} is of catalog devices",
+                fix=f"leave out {word}",
+            )
 
 
 def _targets(flags: Flags) -> list[EstimateTarget]:

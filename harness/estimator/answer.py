@@ -7,27 +7,22 @@ Beside it stands the estimate people do in their heads, the honest baseline: par
 over bandwidth. It knows nothing of scales, caches, embeddings or kernels; that is the point.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import exp, log
 
 from harness.builder.quantize.levels import QuantLevel, find_level
 from harness.core.errors import UsageError
 from harness.core.units import GB
-from harness.estimator.calibration.constants import CHOICE, ELEMENTWISE, kernel_name
-from harness.estimator.memory import (
-    ANY_ENGINE,
-    MemoryBreakdown,
-    MemoryTerm,
-    peak_memory,
-    stored_model_bytes,
+from harness.estimator.published.answering import (
+    power_drawn,
 )
-from harness.estimator.query import Case, Lengths, Range, device_constants, make_case, stored_bits
-from harness.estimator.timing import Breakdown, decode_step, prefill, timed
-from harness.estimator.work import MATRIX_STREAM, Pass, Work, pass_work
+from harness.estimator.published.table import COVERAGE, Evidence, engine_table
+from harness.estimator.query import Case, Lengths, Range, make_case
+from harness.estimator.taken import Sizes, Speeds, case_sizes, case_speeds, least_work
 from harness.models.catalog.devices import catalog_device, device_class
 from harness.models.catalog.target import EstimateTarget
-from harness.models.specs.structure import ModelStructure, Stage
-from harness.results.calibration import Constants
+from harness.models.specs.structure import ModelStructure
 
 RULE_OF_THUMB_SHARE = 0.55
 
@@ -79,51 +74,6 @@ def rule_of_thumb_decode_tok_s(
     Source: the constant of llmfit (github.com/AlexsJones/llmfit), which takes it at 4 bit.
     """
     return RULE_OF_THUMB_SHARE * decode_tok_s(parameters, bits_per_weight, read_bytes_per_s, batch)
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Bytes of a case.
-
-    Attributes:
-        weights_bytes: in the file, scales included.
-        kv_bytes_per_token: one token adds to the cache; None: not known.
-        memory: the estimated peak and its parts.
-        available_bytes: that the device leaves.
-    """
-
-    weights_bytes: float
-    kv_bytes_per_token: int | None
-    memory: MemoryBreakdown
-    available_bytes: float
-
-    @property
-    def fits(self) -> bool:
-        """Whether the peak is within what is available."""
-        return self.memory.peak_bytes <= self.available_bytes
-
-
-def case_sizes(case: Case) -> Sizes:
-    """Return the bytes of a case; of a bare count only its weights and the runtime."""
-    structure, level, lengths = case.target.structure, case.level, case.lengths
-    available = case.budget.available_bytes
-    if structure is None:
-        weights = weights_bytes(case.target.parameters, stored_bits(level))
-        runtime = MemoryTerm("runtime", float(case.runtime.base_bytes))
-        memory = MemoryBreakdown((MemoryTerm("weights", weights), runtime), case.runtime.name)
-        return Sizes(weights, None, memory, available)
-    memory = peak_memory(
-        structure,
-        level,
-        prompt_tokens=lengths.prompt_tokens,
-        depth_tokens=lengths.depth_tokens,
-        gen_tokens=lengths.gen_tokens,
-        capacity_tokens=lengths.capacity_tokens,
-        batch=lengths.batch,
-        runtime=case.runtime,
-    )
-    kv_bytes = structure.kv_bytes_per_token(level.float_bytes)
-    return Sizes(float(stored_model_bytes(structure, level)), kv_bytes, memory, available)
 
 
 J_PER_KWH = 3.6e6
@@ -186,137 +136,7 @@ def check_price(price_per_kwh: float) -> None:
         )
 
 
-# Activations: the floor of energy does without them.
-MAY_STAY_IN_A_CACHE = (MATRIX_STREAM, ELEMENTWISE, CHOICE)
-
-
-@dataclass(frozen=True, slots=True)
-class Speeds:
-    """Estimated times and rates; None: the model does not do it, or a peak is not known.
-
-    Attributes:
-        step_s: one decode step; of an encoder, its pass.
-        ttft_s: prefill up to the logits of the last token, warm.
-        reread_ttft_s: of a turn the same where everything before it is read again.
-        encode_s: one pass of the encoder (and the first token, where a decoder follows).
-        prefill_tok_s: prompt tokens per second.
-        decode_tok_s: generated tokens per second, of all sequences.
-        bound: what most of the step goes to: `memory`, `compute`, `overhead`, or two of them
-            where the ends differ.
-        steps: the step at the slow and at the fast end, term by term.
-        prefills: the prefill at both ends; empty where a peak is not known.
-    """
-
-    step_s: Range
-    ttft_s: Range | None
-    encode_s: Range | None
-    prefill_tok_s: Range | None
-    decode_tok_s: Range | None
-    bound: str
-    steps: tuple[Breakdown, ...]
-    prefills: tuple[Breakdown, ...]
-    reread_ttft_s: Range | None = None
-
-
-def case_speeds(case: Case) -> Speeds:
-    """Return the estimated speeds of a case."""
-    ends = case.peaks or [
-        device_constants(case.device, case.level, case.engine, fast=fast) for fast in (False, True)
-    ]
-    prefills = tuple(_prefill(case, end) for end in ends)
-    steps = tuple(_decode_step(case, end) for end in ends) if case.decodes else prefills
-    known = all(breakdown.compute_known for breakdown in prefills)
-    spent = _seconds(prefills) if known else None
-    step = _seconds(steps)
-    encodes = prefills[0].name == "encode"
-    batch, prompt = case.lengths.batch, case.lengths.prompt_tokens
-    return Speeds(
-        step_s=step,
-        ttft_s=spent if case.decodes else None,
-        encode_s=spent if encodes else None,
-        prefill_tok_s=None if encodes or spent is None else _rate(spent, prompt * batch),
-        decode_tok_s=_rate(step, batch) if case.decodes else None,
-        bound="/".join(dict.fromkeys(breakdown.bound for breakdown in steps)),
-        steps=steps,
-        prefills=prefills if known else (),
-        reread_ttft_s=_reread(case, ends) if case.lengths.gen_tokens and known else None,
-    )
-
-
-def _reread(case: Case, ends: Sequence[Constants]) -> Range:
-    """Return the time to the first token of a turn whose cache was lost."""
-    whole = replace(case, lengths=case.lengths.read_again)
-    return _seconds(tuple(_prefill(whole, end) for end in ends))
-
-
-def least_work(case: Case) -> tuple[Work, ...]:
-    """Return what any engine must do for one step (an encoder: its pass): the floor of energy."""
-    structure, lengths = case.target.structure, case.lengths
-    if structure is None:
-        return _count_work(case, rows=lengths.batch)
-    shape = Pass(
-        1, lengths.step_depth_tokens, lengths.batch, encoder_tokens=structure.encoder_tokens or 0
-    )
-    if not case.decodes:
-        tokens = structure.encoder_tokens or lengths.prompt_tokens
-        shape = Pass(tokens, 0, lengths.batch, Stage.ENCODER)
-    work = pass_work(structure, case.level, ANY_ENGINE, shape)
-    return tuple(term for term in work if term.kernel not in MAY_STAY_IN_A_CACHE)
-
-
-def _prefill(case: Case, constants: Constants) -> Breakdown:
-    """Return the prefill, or the encoder's pass."""
-    structure, lengths = case.target.structure, case.lengths
-    if structure is None:
-        work = _count_work(case, rows=lengths.prompt_tokens * lengths.batch)
-        return timed("prefill", work, constants)
-    return prefill(
-        structure,
-        case.level,
-        constants,
-        prompt_tokens=lengths.prompt_tokens,
-        depth_tokens=lengths.depth_tokens,
-        batch=lengths.batch,
-        runtime=case.runtime,
-    )
-
-
-def _decode_step(case: Case, constants: Constants) -> Breakdown:
-    """Return one decode step."""
-    structure, lengths = case.target.structure, case.lengths
-    if structure is None:
-        return timed("decode step", _count_work(case, rows=lengths.batch), constants)
-    return decode_step(
-        structure,
-        case.level,
-        constants,
-        depth_tokens=lengths.step_depth_tokens,
-        batch=lengths.batch,
-        runtime=case.runtime,
-    )
-
-
-def _count_work(case: Case, rows: int) -> tuple[Work, ...]:
-    """Return the work of a bare parameter count: every weight once, two flop per weight and row."""
-    parameters = case.target.parameters
-    read_bytes = weights_bytes(parameters, stored_bits(case.level))
-    flop = 2.0 * parameters * rows
-    kernel = kernel_name(case.level.body)
-    return (Work("all weights", kernel, rows, read_bytes, flop, flop),)
-
-
-def _seconds(ends: tuple[Breakdown, ...]) -> Range:
-    """Return the least and greatest time."""
-    seconds = [breakdown.seconds for breakdown in ends]
-    return Range(min(seconds), max(seconds))
-
-
-def _rate(seconds: Range, count: int) -> Range:
-    """Return events per second: the longer the time, the lower the rate."""
-    return Range(count / seconds.high, count / seconds.low)
-
-
-METHOD_VERSION = 2  # raise it with any change that moves an estimated value
+METHOD_VERSION = 3  # raise it with any change that moves an estimated value
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,8 +146,8 @@ class Energy:
     Attributes:
         floor_j: below which no device of this memory can be; a floor, not an estimate. None: the
             memory's type is not known.
-        modelled_j: stated watts times estimated time, least times least and most times most;
-            None: no power is stated.
+        modelled_j: the engine's watts, as a share of those stated, times estimated time; None: no
+            power is stated.
         cost_per_million_tokens: of the modelled energy at the price given; None: no price, or
             no energy.
     """
@@ -349,6 +169,8 @@ class Estimate:
         energy: floor, model and cost.
         basis: of the speeds.
         notes: warnings, doubts, contradictions.
+        evidence: published rows behind it, of the device and of its class and engine; empty: of
+            this machine, which was measured.
     """
 
     case: Case
@@ -358,6 +180,12 @@ class Estimate:
     energy: Energy
     basis: str
     notes: tuple[str, ...]
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of published values that ranges should hold; None: of this machine."""
+        return COVERAGE if self.case.peaks is None else None
 
 
 def estimate(
@@ -375,6 +203,10 @@ def estimate(
     memory_bytes: int | None = None,
     os_share: float | None = None,
     price_per_kwh: float | None = None,
+    runtime_of: str | None = None,
+    precision: str | None = None,
+    context: int = 0,
+    context_where_static: bool = False,
 ) -> Estimate:
     """Estimate a model on a catalog device.
 
@@ -388,13 +220,19 @@ def estimate(
         capacity: positions that the cache is allocated for; 0: as many as are needed.
         gen: tokens of the answer, of a turn of a chat; 0: it is none.
         turn: its number in its chat.
-        engine: `cpu`, `gpu` or `npu`; None: the fastest one with a stated peak.
+        engine: `cpu`, `gpu` or `npu`; None: the one that people run models on.
         memory_bytes: that the device carries; None: the most that is sold.
         os_share: share of the memory kept by the operating system; None: the class's.
         price_per_kwh: turns modelled energy into operating cost; None: no cost.
+        runtime_of: that runs it there, such as `llama.cpp` or `mlx`; None: the one that the
+            device's users run, and ranges reckon with the others.
+        precision: of an NPU's format, `w4` or `w4a16`; None: the usual one.
+        context: of an NPU's static graph, tokens; 0: the usual one.
+        context_where_static: where caches grow, it is passed over.
 
     Raises:
-        HarnessError: unknown level, device or engine, or lengths that describe no run.
+        HarnessError: unknown level, device or engine, a runtime, format or context that the engine
+            does not take, or lengths that describe no run.
     """
     return answer(
         make_case(
@@ -405,6 +243,10 @@ def estimate(
             engine=engine,
             memory_bytes=memory_bytes,
             os_share=os_share,
+            runtime_of=runtime_of,
+            precision=precision,
+            context=context,
+            context_where_static=context_where_static,
         ),
         price_per_kwh,
     )
@@ -427,7 +269,16 @@ def answer(case: Case, price_per_kwh: float | None = None) -> Estimate:
         energy=_energy(case, speeds, price_per_kwh),
         basis=case.basis,
         notes=(*_notes(case, sizes, speeds), *_no_cost(case, price_per_kwh)),
+        evidence=_evidence(case),
     )
+
+
+def _evidence(case: Case) -> tuple[Evidence, ...]:
+    """Return the published rows of the device's engine, and of its class and engine."""
+    if case.peaks is not None:
+        return ()
+    device = case.device
+    return engine_table().evidence(device.key, device.device_class, case.engine.kind)
 
 
 def _naive_decode_tok_s(case: Case) -> float | None:
@@ -441,28 +292,37 @@ def _naive_decode_tok_s(case: Case) -> float | None:
 
 def _energy(case: Case, speeds: Speeds, price_per_kwh: float | None) -> Energy:
     """Return the energy of one token of one sequence, which shares its step with the batch."""
-    batch = case.lengths.batch
-    modelled = cost = None
-    if case.device.power_w is not None:
-        least_w, most_w = case.device.power_w
-        modelled = Range(
-            modelled_j(least_w, speeds.step_s.low) / batch,
-            modelled_j(most_w, speeds.step_s.high) / batch,
-        )
+    batch, floor = case.lengths.batch, None
+    pj_per_byte = memory_pj_per_byte(case.device.memory_type)
+    if pj_per_byte is not None:
+        work = least_work(case)
+        read_bytes = sum(term.read_bytes for term in work)
+        flop = sum(term.useful_flop for term in work)
+        floor = floor_j(read_bytes, flop, pj_per_byte) / batch
+    modelled = _modelled(case, speeds, floor or 0.0)
+    cost = None
     if price_per_kwh is not None and modelled is not None and case.decodes:
         low, high = (
             cost_per_million_tokens(joules, price_per_kwh)
             for joules in (modelled.low, modelled.high)
         )
         cost = Range(low, high)
-    pj_per_byte = memory_pj_per_byte(case.device.memory_type)
-    floor = None
-    if pj_per_byte is not None:
-        work = least_work(case)
-        read_bytes = sum(term.read_bytes for term in work)
-        flop = sum(term.useful_flop for term in work)
-        floor = floor_j(read_bytes, flop, pj_per_byte) / batch
     return Energy(floor, modelled, cost)
+
+
+def _modelled(case: Case, speeds: Speeds, floor: float) -> Range | None:
+    """Return watts times seconds, neither end below the floor; None: no power is stated.
+
+    Both vary apart: the variances of their logarithms add up.
+    """
+    power = None if case.peaks is not None else power_drawn(case.question)
+    if power is None:
+        return None
+    step = log(speeds.step_s.high / speeds.step_s.low) / 2
+    whole = exp((log(power.factor) ** 2 + step**2) ** 0.5)
+    centre_s = (speeds.step_s.high * speeds.step_s.low) ** 0.5
+    joules = modelled_j(power.centre, centre_s) / case.lengths.batch
+    return Range(max(joules / whole, floor), max(joules * whole, floor))
 
 
 def _beyond_context(structure: ModelStructure, lengths: Lengths) -> Iterator[str]:
@@ -480,7 +340,7 @@ def _beyond_context(structure: ModelStructure, lengths: Lengths) -> Iterator[str
 
 def _no_cost(case: Case, price_per_kwh: float | None) -> Iterator[str]:
     """Say why a price gives no cost."""
-    if price_per_kwh is not None and case.device.power_w is None:
+    if price_per_kwh is not None and case.device.power_w is None and case.engine.power_w is None:
         yield "no power of this device is stated: no energy and no cost"
 
 
@@ -491,7 +351,7 @@ def _notes(case: Case, sizes: Sizes, speeds: Speeds) -> Iterator[str]:
     yield from device.remarks
     structure = target.structure
     if structure is None:
-        yield "cache, activations and operator calls are left out: only the count is known"
+        yield "the cache is left out, and layers are typical of the count: only that is known"
     else:
         yield from _beyond_context(structure, lengths)
     if device_class(device.device_class).memory_varies and not case.budget.is_stated:
@@ -507,5 +367,5 @@ def _notes(case: Case, sizes: Sizes, speeds: Speeds) -> Iterator[str]:
     claimed = device.claimed_max_parameters
     if claimed is not None:
         yield f"its makers name up to {claimed / 1e9:g} billion parameters"
-    if case.engine is not None and case.engine.note:
+    if case.engine.note:
         yield f"{case.engine.kind}: {case.engine.note}"

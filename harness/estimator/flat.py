@@ -46,7 +46,11 @@ def _asked(estimate: Estimate) -> dict[str, Value]:
         "model": case.target.name,
         "level": case.level.name,
         "device": case.device.key,
-        "engine": None if case.engine is None else case.engine.kind,
+        "engine": case.engine.kind,
+        "runtime": case.runtime_word if case.peaks is None else None,
+        "runtime_named": bool(case.runtime_of) if case.peaks is None else None,
+        "precision": case.precision or None,
+        "context_tokens": (case.static_tokens or None) if case.peaks is None else None,
         "depth_tokens": case.lengths.depth_tokens,
         "prompt_tokens": case.lengths.prompt_tokens,
         "gen_tokens": case.lengths.gen_tokens or None,
@@ -63,10 +67,13 @@ def _asked(estimate: Estimate) -> dict[str, Value]:
 def _sizes(estimate: Estimate) -> dict[str, Value]:
     """Bytes, and whether they fit."""
     sizes = estimate.sizes
+    peak = sizes.peak_bytes
     return {
         "weights_bytes": round(sizes.weights_bytes),
         "kv_bytes_per_token": sizes.kv_bytes_per_token,
         "peak_bytes": round(sizes.memory.peak_bytes),
+        "peak_bytes_low": None if peak is None else round(peak.low),
+        "peak_bytes_high": None if peak is None else round(peak.high),
         "available_bytes": round(sizes.available_bytes),
         "fits": sizes.fits,
     }
@@ -94,8 +101,17 @@ def _energy(estimate: Estimate) -> dict[str, Value]:
         **_ends("energy_modelled_j", energy.modelled_j),
         **_ends("cost_per_million_tokens", energy.cost_per_million_tokens),
         "basis": estimate.basis,
+        **_evidence(estimate),
         "method_version": METHOD_VERSION,
     }
+
+
+def _evidence(estimate: Estimate) -> dict[str, Value]:
+    """What stands behind the ranges: published decode rates, and how many of them they hold."""
+    counts = {"coverage": estimate.coverage}
+    for name, one in zip(("device", "class"), estimate.evidence, strict=False):
+        counts |= {f"published_{name}_rows": one.rows, f"published_{name}_inside": one.inside}
+    return {**counts}
 
 
 def _ends(name: str, ends: Range | None, factor: float = 1.0) -> dict[str, Value]:

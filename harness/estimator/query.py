@@ -1,28 +1,31 @@
 """One question to the estimators: which model at which level on what, and how long.
 
-The constants of a catalog device are its data sheet times the shares its class was seen to reach.
+A catalog device answers by the engines' table (harness.estimator.published), this machine by what
+was measured on it.
 """
 
 from dataclasses import dataclass, replace
 
 from harness.builder.quantize.levels import LEVELS, Form, MatrixFormat, QuantLevel
 from harness.core.errors import UsageError, suggestion
-from harness.estimator.calibration.constants import ATTENTION, kernel_name
 from harness.estimator.memory import ANY_ENGINE, ORT_CPU, Runtime
+from harness.estimator.published.answering import Question
+from harness.estimator.published.limits import check_context, check_precision
+from harness.estimator.published.runtimes import check_runtime, static_context_tokens
+from harness.estimator.published.table import engine_table
 from harness.models.catalog.devices import CatalogDevice, Engine, device_class
 from harness.models.catalog.families import ENGINE_KINDS
 from harness.models.catalog.target import EstimateTarget
-from harness.results.calibration import Constants, RatePoint
+from harness.results.calibration import Constants
 
 TERA = 1e12
-US = 1e-6
 
 
-def pick_engine(device: CatalogDevice, level: QuantLevel, kind: str | None) -> Engine | None:
-    """Return the engine of that kind, or without one the fastest stated at this level.
+def pick_engine(device: CatalogDevice, level: QuantLevel, kind: str | None) -> Engine:
+    """Return the engine of that kind, or without one that which people run models on.
 
-    Returns:
-        None where no engine of the device states a peak.
+    The one with most published rows of the device; without any the one whose family has most,
+    processors only where there is nothing else; then the one with the highest peak at this level.
 
     Raises:
         UsageError: the device has no such engine.
@@ -35,8 +38,14 @@ def pick_engine(device: CatalogDevice, level: QuantLevel, kind: str | None) -> E
             f"{device.key} has no {kind!r} engine of {ENGINE_KINDS}",
             fix=suggestion(kind, sorted({engine.kind for engine in device.engine})),
         )
-    stated = [engine for engine in device.engine if peak_flop_per_s(engine, level.body)]
-    return max(stated, key=lambda e: peak_flop_per_s(e, level.body) or 0.0, default=None)
+    table = engine_table()
+
+    def used(engine: Engine) -> tuple[int, bool, int, float]:
+        own, _ = table.evidence(device.key, device.device_class, engine.kind)
+        peak = peak_flop_per_s(engine, level.body) or 0.0
+        return own.rows, engine.kind != "cpu", table.family_rows(engine.family), peak
+
+    return max(device.engine, key=used)
 
 
 def peak_flop_per_s(engine: Engine, form: MatrixFormat) -> float | None:
@@ -53,47 +62,6 @@ def peak_flop_per_s(engine: Engine, form: MatrixFormat) -> float | None:
     else:
         tera = full or _divided(half, 2) or _divided(int8, 4)
     return None if tera is None else tera * TERA
-
-
-def device_constants(
-    device: CatalogDevice, level: QuantLevel, engine: Engine | None, *, fast: bool
-) -> Constants:
-    """Return the upper (`fast`) or lower end of what the device should reach.
-
-    Every peak is a share of the data sheet, typical for the class; the time of an operator
-    call is that of other devices, with its own range.
-    """
-    row = device_class(device.device_class)
-    end = 1 if fast else 0
-    share, compute = row.bandwidth_share[end], row.compute_share[end]
-    rates = {}
-    if engine is not None:
-        attention = MatrixFormat(Form.FLOAT, 8 * level.float_bytes)
-        formats = [one for form in (level.body, level.table) for one in form.fitting]
-        kernels = {kernel_name(form): form for form in formats}
-        kernels[ATTENTION] = attention
-        for kernel, form in kernels.items():
-            peak = peak_flop_per_s(engine, form)
-            if peak is not None:
-                rates[kernel] = (RatePoint(peak * compute),)
-    return Constants(
-        basis=constants_basis(device, engine),
-        bandwidth=(RatePoint(device.bandwidth_bytes_per_s * share),),
-        rates=rates,
-        operator_s=row.operator_us[1 - end] * US,
-    )
-
-
-def constants_basis(device: CatalogDevice, engine: Engine | None) -> str:
-    """Return the words that say what the constants are."""
-    row = device_class(device.device_class)
-    low, high = (round(100 * share) for share in row.bandwidth_share)
-    least, most = (round(100 * share) for share in row.compute_share)
-    part = "no engine with a stated peak" if engine is None else f"{engine.kind} {engine.name}"
-    return (
-        f"data sheet: {device.bandwidth_gb_s:g} GB/s, {part};"
-        f" {low}-{high} % of the bandwidth, {least}-{most} % of the peak (class {row.name})"
-    )
 
 
 def _divided(tera: float | None, by: int) -> float | None:
@@ -218,20 +186,26 @@ class Case:
         target: the model as far as it is known.
         level: how it is stored.
         device: a row of the catalog.
-        engine: the processor that multiplies; None: none with a stated peak.
+        engine: the processor that multiplies.
         lengths: depth, prompt and batch.
         budget: memory it may use.
         peaks: measured here, at the slow and at the fast end of their intervals; None: those
-            of the device's data sheet.
+            of the engines' table.
+        runtime_of: that runs it there; empty: the one that its users run.
+        precision: of an NPU's format; empty: the usual one.
+        context_tokens: of an NPU's static graph; 0: the usual one.
     """
 
     target: EstimateTarget
     level: QuantLevel
     device: CatalogDevice
-    engine: Engine | None
+    engine: Engine
     lengths: Lengths
     budget: Budget
     peaks: tuple[Constants, Constants] | None = None
+    runtime_of: str = ""
+    precision: str = ""
+    context_tokens: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a cache that is allocated for more than the model takes, or by none.
@@ -240,6 +214,8 @@ class Case:
             UsageError: see above; or turns of what decodes nothing.
         """
         capacity, structure = self.lengths.capacity_tokens, self.target.structure
+        if self.peaks is None:
+            self._check_runtime()
         if self.lengths.gen_tokens and not self.decodes:
             raise UsageError(
                 f"--turns: {self.target.name} decodes nothing", fix="leave --turns out"
@@ -258,18 +234,67 @@ class Case:
                 fix=f"--capacity max, or {structure.max_context_tokens} and below",
             )
 
+    def _check_runtime(self) -> None:
+        """Refuse a runtime, a format or a context that the engine does not take."""
+        name = f"{self.engine.kind} of {self.device.key}"
+        if self.runtime_of:
+            check_runtime(self.runtime_of, self.engine.family, name)
+        if self.precision:
+            check_precision(self.precision, self.engine.kind, self.level)
+        if self.decodes:
+            needed = (self.lengths.prompt_tokens, self.lengths.step_depth_tokens)
+            check_context(self.context_tokens, self.static_tokens, self.runtime_word, name, needed)
+
+    @property
+    def runtime_word(self) -> str:
+        """The runtime that was named, or the one that the device's users run."""
+        defaults = engine_table().defaults
+        usual = defaults.get(f"{self.device.key} {self.engine.kind}")
+        return self.runtime_of or usual or defaults.get(self.engine.family, "llama.cpp")
+
+    @property
+    def static_tokens(self) -> int:
+        """Positions that every step reads: of a static graph; 0: as many as there are."""
+        usual = static_context_tokens(self.runtime_word, self.engine.kind)
+        structure = self.target.structure
+        if not usual or (structure is not None and not structure.decodes):
+            return 0
+        if self.context_tokens or structure is None:
+            return self.context_tokens or usual
+        return min(usual, structure.max_context_tokens)
+
     @property
     def basis(self) -> str:
-        """Where the hardware peaks come from."""
-        if self.peaks is not None:
-            return self.peaks[0].basis
-        return constants_basis(self.device, self.engine)
+        """Where the constants come from."""
+        return self.question.basis if self.peaks is None else self.peaks[0].basis
+
+    @property
+    def question(self) -> Question:
+        """The case as the engines' table is asked; a decode step stands at its depth."""
+        return Question(
+            device=self.device,
+            engine=self.engine,
+            runtime=self.runtime_word,
+            is_named=bool(self.runtime_of),
+            level=self.level,
+            precision=self.precision,
+            structure=self.target.structure,
+            parameters=self.target.parameters,
+            depth_tokens=self.lengths.depth_tokens,
+            prompt_tokens=self.lengths.prompt_tokens,
+            batch=self.lengths.batch,
+            context_tokens=self.static_tokens,
+        )
+
+    @property
+    def runs_on_ort(self) -> bool:
+        """Whether its memory is that of ONNX Runtime on a CPU, which was measured here."""
+        return self.peaks is not None or (self.runtime_word, self.engine.kind) == ("ort", "cpu")
 
     @property
     def runtime(self) -> Runtime:
         """ONNX Runtime's habits on a CPU; elsewhere the least any engine must do."""
-        on_cpu = self.engine is not None and self.engine.kind == "cpu"
-        return ORT_CPU if on_cpu else ANY_ENGINE
+        return ORT_CPU if self.runs_on_ort else ANY_ENGINE
 
     @property
     def decodes(self) -> bool:
@@ -286,16 +311,32 @@ def make_case(
     engine: str | None = None,
     memory_bytes: int | None = None,
     os_share: float | None = None,
+    runtime_of: str | None = None,
+    precision: str | None = None,
+    context: int = 0,
+    context_where_static: bool = False,
 ) -> Case:
     """Return a case; what is not said is taken from the device and its class.
 
     Raises:
-        UsageError: the device has no such engine, or the share is none.
+        UsageError: the device has no such engine, the engine no such runtime, format or context,
+            or the share is none.
     """
     share = device_class(device.device_class).os_share if os_share is None else os_share
     total_bytes = device.max_memory_bytes if memory_bytes is None else memory_bytes
     budget = Budget(total_bytes, share, is_stated=memory_bytes is not None)
-    return Case(target, level, device, pick_engine(device, level, engine), lengths, budget)
+    case = Case(
+        target,
+        level,
+        device,
+        pick_engine(device, level, engine),
+        lengths,
+        budget,
+        runtime_of=runtime_of or "",
+        precision=precision or "",
+        context_tokens=0 if context_where_static else context,
+    )
+    return replace(case, context_tokens=context) if case.static_tokens else case
 
 
 def nominal_level(bits: int) -> QuantLevel:

@@ -1,10 +1,11 @@
 """Estimates as people read them: a headline, the columns that vary, ranges, notes below."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from harness.core.units import MIB
 from harness.estimator.answer import Estimate
 from harness.estimator.flat import breakdown_values, flat_values
+from harness.estimator.nearest import NearRow
 from harness.estimator.query import Range
 from harness.estimator.timing import Breakdown
 from harness.report.grid import (
@@ -22,6 +23,7 @@ from harness.report.grid import (
 from harness.report.numbers import estimated
 from harness.report.turns import TURNS
 
+MOST_LINES = 12  # of one kind below a table
 TESTS = "tests"  # as many positions as they need, in the word of --capacity
 
 
@@ -80,7 +82,10 @@ COLUMNS: tuple[Column[Estimate], ...] = (
 
 
 def draw_estimates(
-    rows: Sequence[Estimate], style: str, explain: bool
+    rows: Sequence[Estimate],
+    style: str,
+    explain: bool,
+    near: Sequence[Sequence[NearRow]] = (),
 ) -> tuple[str, tuple[str, ...]]:
     """Draw estimates.
 
@@ -88,17 +93,21 @@ def draw_estimates(
         rows: at least one.
         style: of `options.FORMATS`; machine formats hold every value, people's those that vary.
         explain: add the terms of each time.
+        near: of each estimate the nearest published rows; empty: they are not asked for.
 
     Returns:
         The text, and the notes that the format has no room for.
     """
     if style in ("json", "jsonl"):
-        return draw_records([_record(row, explain) for row in rows], style), ()
+        beside: Sequence[Sequence[NearRow] | None] = near or [None] * len(rows)
+        pairs = zip(rows, beside, strict=True)
+        return draw_records([_record(row, explain, one) for row, one in pairs], style), ()
     notes = (*_notes(rows), *_turns_note(rows))
     if style == "csv":
         return draw_records([flat_values(row) for row in rows], style, six_digits), notes
     parts = [prose(_headline(rows), style), draw_columns(_columns(rows), rows, style)]
     parts += [_explanation(row, style) for row in rows] if explain else []
+    parts += [_nearest(row, one, style) for row, one in zip(rows, near, strict=False) if one]
     return "\n\n".join([*parts, bullets((*_bases(rows), *notes), style)]), ()
 
 
@@ -141,12 +150,57 @@ def _bases(rows: Sequence[Estimate]) -> list[str]:
     speeds = dict.fromkeys(f"speed: {row.basis}" for row in rows)
     energies = {}
     for row in rows:
-        device = row.case.device
-        if device.power_w is None:
+        device, engine = row.case.device, row.case.engine
+        stated = engine.power_w or device.power_w
+        if stated is None or row.energy.modelled_j is None:
             continue
-        watts = "–".join(dict.fromkeys(f"{number:g}" for number in device.power_w))
-        energies[f"energy modelled: {watts} W x time ({device.power_basis}); floor: physics"] = 1
-    return [*counts, *speeds, *energies]
+        watts = "–".join(dict.fromkeys(f"{number:g}" for number in stated))
+        of = "of the engine" if engine.power_w else device.power_basis
+        energies[f"energy modelled: a share of {watts} W ({of}) x time; floor: physics"] = 1
+    return [*counts, *_some(speeds), *_some(_evidence(rows)), *_some(energies)]
+
+
+def _some(lines: Iterable[str]) -> list[str]:
+    """Return the first lines, and how many more there are."""
+    found = list(lines)
+    if len(found) <= MOST_LINES:
+        return found
+    return [*found[:MOST_LINES], f"and {len(found) - MOST_LINES} more: --format json"]
+
+
+def _evidence(rows: Sequence[Estimate]) -> list[str]:
+    """Return what the ranges are worth: published rows behind them, and those that they hold."""
+    lines = {}
+    for row in rows:
+        if row.coverage is None:
+            continue
+        own, alike = row.evidence
+        word, kind = f"{100 * row.coverage:.0f} %", row.case.engine.kind
+        lines[
+            f"range: {word} of published values should lie inside; published decode rates of"
+            f" {own.of}, {kind}: {own.rows}, inside {own.inside}; of {alike.of} devices, {kind}:"
+            f" {alike.rows}, inside {alike.inside} with the device left out"
+        ] = 1
+    return list(lines)
+
+
+def _nearest(row: Estimate, near: Sequence[NearRow], style: str) -> str:
+    """Draw the published rows nearest to an estimate, each beside our range for it."""
+    header = ["published tok/s", "ours", "inside", "model", "device", "runtime", "stored"]
+    cells = [
+        [
+            draw_number(one.row.decode_tok_s),
+            draw_range(one.decode_tok_s),
+            "yes" if one.is_inside else "no",
+            one.row.model,
+            one.row.device,
+            one.row.runtime,
+            one.row.precision.split(",")[0],
+        ]
+        for one in near
+    ]
+    name = f"Published decode rates nearest to {row.case.target.name}, {row.case.device.key}:"
+    return f"{prose(name, style)}\n\n{draw_rows(header, cells, style)}"
 
 
 def _turns_note(rows: Sequence[Estimate]) -> list[str]:
@@ -204,7 +258,9 @@ def _passes(row: Estimate) -> list[tuple[Breakdown, Breakdown]]:
     return pairs if row.case.decodes else pairs[-1:]
 
 
-def _record(row: Estimate, explain: bool) -> dict[str, object]:
+def _record(
+    row: Estimate, explain: bool, near: Sequence[NearRow] | None = None
+) -> dict[str, object]:
     """Return one row as JSON holds it."""
     record: dict[str, object] = {**flat_values(row)}
     record["memory"] = {part.name: round(part.resident_bytes) for part in row.sizes.memory.terms}
@@ -216,4 +272,23 @@ def _record(row: Estimate, explain: bool) -> dict[str, object]:
             for pair in _passes(row)
             for end, part in zip(ends, pair, strict=True)
         }
+    if near is not None:
+        record["published"] = [_published(one) for one in near]
     return record
+
+
+def _published(near: NearRow) -> dict[str, object]:
+    """Return a published row beside ours as JSON holds it."""
+    row = near.row
+    return {
+        "device": row.device,
+        "engine": row.engine,
+        "runtime": row.runtime,
+        "model": row.model,
+        "stored": row.precision,
+        "decode_tok_s": row.decode_tok_s,
+        "decode_tok_s_low": near.decode_tok_s.low,
+        "decode_tok_s_high": near.decode_tok_s.high,
+        "inside": near.is_inside,
+        "source": row.source,
+    }

@@ -19,6 +19,13 @@ from harness.models.catalog.target import counted_target
 from harness.models.specs.structure import Role
 from harness.runner.models import find_model
 
+COUNTS = [f"published_{of}_{what}" for of in ("device", "class") for what in ("rows", "inside")]
+
+
+def centre(ends):
+    """The middle of a range: its width follows from what is known of a device."""
+    return math.sqrt(ends.low * ends.high)
+
 
 def numbers(result):
     """Every number of an estimate by name."""
@@ -49,12 +56,12 @@ def test_every_device_is_sane():
 def check_sane(result):
     """What holds for every estimate of a model with a structure."""
     found = numbers(result)
-    zeros = {"depth_tokens", "kv_bytes_per_token"}
+    zeros = {"depth_tokens", "kv_bytes_per_token", *COUNTS}
     assert [k for k, v in found.items() if not (v > 0 or k in zeros) or not math.isfinite(v)] == []
     for name in found:
         if name.endswith("_low"):
             assert found[name] <= found[name.removesuffix("low") + "high"]
-    assert result.energy.floor_j < result.energy.modelled_j.low
+    assert result.energy.floor_j <= result.energy.modelled_j.low
     assert (result.speeds.decode_tok_s is None) != result.case.decodes
     groups = result.case.target.structure.groups
     tables = sum(group.parameters for group in groups if group.role is Role.TABLE)
@@ -72,8 +79,8 @@ def test_more_parameters_are_never_lighter_or_faster():
             estimate(counted_target(count, "x"), level, device=device) for count in (small, large)
         )
         assert first.sizes.memory.peak_bytes <= second.sizes.memory.peak_bytes
-        assert first.speeds.step_s.low <= second.speeds.step_s.low
-        assert first.speeds.ttft_s.high <= second.speeds.ttft_s.high
+        assert centre(first.speeds.step_s) <= centre(second.speeds.step_s)
+        assert centre(first.speeds.ttft_s) <= centre(second.speeds.ttft_s)
         assert first.energy.floor_j <= second.energy.floor_j
 
 
@@ -86,8 +93,8 @@ def test_deeper_is_never_faster_or_lighter(model):
             for depth in (0, 1, 100, 511, 512, 513, 10_000, 1_000_000)
         ]
         for first, second in pairwise(results):
-            assert first.speeds.step_s.low <= second.speeds.step_s.low
-            assert first.speeds.ttft_s.high <= second.speeds.ttft_s.high
+            assert centre(first.speeds.step_s) <= centre(second.speeds.step_s)
+            assert centre(first.speeds.ttft_s) <= centre(second.speeds.ttft_s)
             assert first.sizes.memory.peak_bytes <= second.sizes.memory.peak_bytes
         assert results[0].sizes.memory.peak_bytes < results[-1].sizes.memory.peak_bytes
 
@@ -98,7 +105,7 @@ def test_more_bits_are_never_lighter_or_faster(model):
     for device in ("rpi5", "m4"):
         results = [estimate(model, name, device=device) for name in ("int4", "int8-block", "fp32")]
         for first, second in pairwise(results):
-            assert first.speeds.step_s.low < second.speeds.step_s.low
+            assert centre(first.speeds.step_s) < centre(second.speeds.step_s)
             assert first.sizes.memory.peak_bytes < second.sizes.memory.peak_bytes
 
 
@@ -108,22 +115,26 @@ def test_longer_prompts_and_larger_batches_are_never_quicker():
         for prompt, batch in ((1, 1), (2, 1), (128, 1), (128, 2), (512, 2), (512, 8))
     ]
     for first, second in pairwise(results):
-        assert first.speeds.ttft_s.low < second.speeds.ttft_s.low
+        assert centre(first.speeds.ttft_s) < centre(second.speeds.ttft_s)
         assert first.sizes.memory.peak_bytes < second.sizes.memory.peak_bytes
 
 
 def test_thirteen_billion_on_a_snapdragon_x_elite():
-    """int4 with fp32 scales is 5 bit: 13e9 * 5 / 8 = 8.125e9 bytes, at most 92 % of 135.2 GB/s."""
+    """w4a16 is 4.25 bit: 13e9 * 4.25 / 8 = 6.9e9 bytes, which its NPU reads at a third of 135 GB/s.
+
+    Published there: 6.87 to 12.3 tokens a second at 7 and 8 billion.
+    """
     result = estimate(counted_target(13_000_000_000, "13B"), "int4", device="snapdragon-x-elite")
-    assert result.sizes.weights_bytes == 8.125e9
+    assert result.case.engine.kind == "npu"
+    assert result.sizes.weights_bytes == 13e9 * 4.25 / 8
     assert result.sizes.fits
-    assert result.speeds.decode_tok_s.high == pytest.approx(0.92 * 135.2e9 / 8.125e9)
+    assert 3 < result.speeds.decode_tok_s.low < result.speeds.decode_tok_s.high < 9
     assert result.naive_decode_tok_s == pytest.approx(135.2e9 / 6.5e9)
 
 
-@pytest.mark.parametrize(("memory_gb", "fits"), [(8, True), (12, True), (16, True), (6, False)])
+@pytest.mark.parametrize(("memory_gb", "fits"), [(8, True), (12, True), (16, True), (5, False)])
 def test_ten_billion_at_four_bit_on_phones(memory_gb, fits):
-    """10e9 * 5 / 8 = 6.25e9 bytes and 0.2 GB; without a system 8 GB are enough, 6 are not."""
+    """10e9 * 4.25 / 8 = 5.3e9 bytes and a runtime; without a system 8 GB are enough, 5 are not."""
     target = counted_target(10_000_000_000, "10B")
     result = estimate(
         target, "int4", device="galaxy-s24", memory_bytes=memory_gb * 10**9, os_share=0.0
@@ -132,10 +143,10 @@ def test_ten_billion_at_four_bit_on_phones(memory_gb, fits):
 
 
 def test_the_share_of_the_system_decides_what_fits():
-    """A quarter of 8 GB is the system's: 6 GB hold no 6.25e9 bytes."""
+    """A quarter of 6 GB is the system's: 4.5 GB hold no 5.3e9 bytes."""
     target = counted_target(10_000_000_000, "10B")
-    result = estimate(target, "int4", device="galaxy-s24", memory_bytes=8 * 10**9)
-    assert result.sizes.available_bytes == 6e9
+    result = estimate(target, "int4", device="galaxy-s24", memory_bytes=6 * 10**9)
+    assert result.sizes.available_bytes == 4.5e9
     assert not result.sizes.fits
     assert any("does not fit" in note for note in result.notes)
 
@@ -145,7 +156,7 @@ def test_a_closed_model_answers_from_its_stated_count():
     assert result.case.target.basis == "stated, unofficial"
     assert result.case.target.parameters == 1_760_000_000_000
     assert not result.sizes.fits
-    assert any("only the count is known" in note for note in result.notes)
+    assert any("layers are typical of the count" in note for note in result.notes)
     assert any("unofficial" in note for note in result.notes)
 
 
@@ -155,11 +166,11 @@ def test_a_name_of_the_documents_leads_to_its_catalog_model():
 
 
 def test_a_cache_is_as_large_as_it_is_allocated_and_no_speed_changes():
-    """llama-3.2-1b: 16 layers x 2 x 8 heads x 64 x 4 bytes = 65,536 a position, of 8,192."""
+    """llama-3.2-1b: 16 layers x 2 x 8 heads x 64 x 2 bytes = 32,768 a position, of 8,192."""
     plain = estimate("llama-3.2-1b", "int4", device="rpi5")
     whole = estimate("llama-3.2-1b", "int4", device="rpi5", capacity=8192)
-    assert whole.sizes.memory.part_bytes("cache") == 65_536 * 8192
-    assert whole.sizes.memory.peak_bytes > plain.sizes.memory.peak_bytes + 65_536 * 6000
+    assert whole.sizes.memory.part_bytes("cache") == 32_768 * 8192
+    assert whole.sizes.memory.peak_bytes > plain.sizes.memory.peak_bytes + 32_768 * 6000
     assert whole.speeds == plain.speeds
     for model, capacity, problem in (
         ("llama-3.2-1b", 100, "need 128 positions"),

@@ -13,6 +13,7 @@ from harness.estimator.memory import ANY_ENGINE, group_format, held_copy_bytes
 from harness.estimator.published.runtimes import file_bits
 from harness.estimator.work import Pass, attention_work, pass_work
 from harness.models.catalog.devices import CatalogDevice, Engine
+from harness.models.catalog.typical import typical_shape
 from harness.models.specs.structure import ModelStructure, Role, Stage
 
 TERA = 1e12
@@ -23,9 +24,6 @@ USUAL_TOPS = 45.0
 # 8 bit, until rows say otherwise: its multipliers wait for weights that are widened on the way.
 READ_PER_OPERATION = 80e9 / (USUAL_TOPS * TERA)
 MOST_OF_BANDWIDTH = 1.4  # an NPU reaches some 0.6 of the reference
-# Layers of a decoder of which only the count is known: least squares of logarithms over the
-# decoders of the catalog, 0.12 to 141 billion parameters; single ones are off by a third.
-LAYERS_OF_A_BILLION, LAYERS_POWER = 25.0, 0.14
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def counted_amounts(
     """Return the amounts of a step of which only the parameters are known; no cache."""
     bits = file_bits(runtime, level)
     per_weight = level.body.bits_per_weight if bits is None else bits[0]
-    layers = LAYERS_OF_A_BILLION * (parameters / 1e9) ** LAYERS_POWER
+    layers = float(typical_shape(parameters).num_layers)
     return StepAmounts(parameters * per_weight / 8, 0.0, 0.0, layers, 2.0 * parameters * batch)
 
 
@@ -164,3 +162,9 @@ def compute_flop_per_s(engine: Engine, weight_bits: int = 4) -> float | None:
     """
     tera = engine.fp16_tflops or (engine.int8_tops or 0.0) / 2 or engine.fp32_tflops
     return None if not tera else tera * TERA / (2 if weight_bits == 32 else 1)
+
+
+def stated_w(device_w: tuple[float, float] | None, engine: Engine) -> float | None:
+    """Return the watts that a power is told as a share of: the engine's most, or the device's."""
+    stated = engine.power_w or device_w
+    return None if stated is None else stated[1]

@@ -10,13 +10,13 @@ from harness.estimator.published.effects import (
     ENCODER,
     FLOAT_ACTIVATIONS,
     KINDS,
-    LAYER_S,
     PHONE,
     REQUEST_S,
     ROOM_BYTES,
     Place,
     constant,
     engine_kind,
+    run_s,
 )
 from harness.estimator.published.fit import Fits, step_value, without_device
 from harness.estimator.published.hierarchy import Effect, Posterior, predict
@@ -102,7 +102,7 @@ def _cell(place: Place, fits: Fits, count: int) -> Cell:
     return Cell(
         family=place.family,
         runtime=place.runtime or ANOTHER,
-        step=_pair(fits.step, place, ("read", "layer"), LAYER_S * 1e6),
+        step=_pair(fits.step, place, ("read", "layer"), run_s(place.kind) * 1e6),
         prefill=_pair(fits.passes, place, ("compute", "request"), REQUEST_S * 1e3),
         memory=_pair(fits.memory, place, ("copies", "room"), ROOM_BYTES / 1e6)
         if any_device
@@ -219,8 +219,8 @@ def table_text(table: EngineTable) -> str:
     """Return the table as its TOML file."""
     head = [
         "# Constants of engines under runtimes; written by benchmarks/fit_engines.py, not by hand.",
-        "# step: share of the data sheet's rate, us a layer; prefill: share of the peak, ms a",
-        "# request; memory: copies, MB; each with two standard deviations and their correlation.",
+        "# step: share of the data sheet's rate, us a layer (npu: a step); prefill: share of the",
+        "# peak, ms a request; memory: copies, MB; then two standard deviations, a correlation.",
         f"basis = {_toml(table.basis)}",
     ]
     lists = {

@@ -1,9 +1,9 @@
 """Which effects a time on an engine is made of, and how far apart they may be.
 
-Constants: `read` (share of the reference rate), `layer` (time of one layer), `compute` (share of
-the peak), `request` (fixed time of a request), `copies` (memory over what is counted), `room` (the
-runtime's own memory), `power` (share of the stated watts): each a sum over the levels kind of
-engine, family, phone, runtime, device, and runtime on that device.
+Constants: `read` (share of the reference rate), `layer` (time of one layer; of an NPU of a step),
+`compute` (share of the peak), `request` (fixed time of a request), `copies` (memory over what is
+counted), `room` (the runtime's own memory), `power` (share of the stated watts): each a sum over
+the levels kind of engine, family, phone, runtime, device, and runtime on that device.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from harness.estimator.published.hierarchy import Effect, Observation, Priors, S
 from harness.models.catalog.devices import CatalogDevice, Engine
 
 LAYER_S = 50e-6  # references: the constants are factors of these
+STEP_S = 28 * LAYER_S  # of an NPU, which runs a whole graph in one call
 REQUEST_S = 30e-3
 ROOM_BYTES = 300e6
 CARDS = ("geforce", "radeon", "instinct", "intel-arc", "nvidia-datacenter")
@@ -73,6 +74,16 @@ def constant(name: str, place: Place, bits: int = PLAIN_BITS) -> tuple[Effect, .
     return tuple(found)
 
 
+def runs(kind: str, layers: float) -> float:
+    """Return how often a step waits for its engine: once a layer, an NPU once a step."""
+    return 1.0 if kind == "npu" else layers
+
+
+def run_s(kind: str) -> float:
+    """Return the reference of such a wait."""
+    return STEP_S if kind == "npu" else LAYER_S
+
+
 def step_observation(
     place: Place,
     read_s: float,
@@ -85,7 +96,7 @@ def step_observation(
     """Return a decode step: what is read at the reference rate, and its layers."""
     summands = (
         Summand(read_s, -1, constant("read", place, bits)),
-        Summand(layers * LAYER_S, 1, constant("layer", place)),
+        Summand(runs(place.kind, layers) * run_s(place.kind), 1, constant("layer", place)),
     )
     factors: tuple[Effect, ...] = ()
     if precision == FLOAT_ACTIVATIONS:
@@ -140,9 +151,9 @@ STEP_WIDTHS: dict[str, dict[str, Sequence[float]]] = {
     "cpu": {"read": (0.1, 0.1, 0.6, 0.2, 0.1, 0.2), "layer": (0.3, 0.3, 0.3, 0.9, 0.3, 0.2)},
     "card": {"read": (0.1, 0.1, 0.1, 0.1, 0.05, 0.2), "layer": (0.25, 0.2, 0.4, 0.25, 0.2, 0.2)},
     "shared": {"read": (0.2, 0.5, 0.4, 0.12, 0.1, 0.2), "layer": (0.9, 0.8, 0.6, 0.35, 0.5, 0.2)},
-    "npu": {"read": (0.4, 0.1, 0.3, 0.25, 0.1, 0.2), "layer": (0.5, 0.1, 0.45, 0.2, 0.1, 0.2)},
+    "npu": {"read": (0.4, 0.1, 0.3, 0.25, 0.15, 0.2), "layer": (0.5, 0.1, 0.45, 0.5, 0.1, 0.2)},
 }
-STEP_NOISE = {"cpu": 0.14, "card": 0.09, "shared": 0.17, "npu": 0.17}
+STEP_NOISE = {"cpu": 0.14, "card": 0.09, "shared": 0.17, "npu": 0.22}
 PASS_WIDTHS: dict[str, dict[str, Sequence[float]]] = {
     kind: {"compute": (0.4, 0.3, 0.4, 0.3, 0.2, 0.3), "request": (0.6, 0.3, 0.8, 0.5, 0.4, 0.3)}
     for kind in KINDS
@@ -153,7 +164,7 @@ MEMORY_WIDTHS: dict[str, Sequence[float]] = {
     "room": (0.5, 0.3, 0.8, 0.3, 0.3, 0.3),
 }
 MEMORY_NOISE = 0.2
-POWER_WIDTHS: dict[str, Sequence[float]] = {"power": (0.3, 0.2, 0.2, 0.3, 0.2, 0.1)}
+POWER_WIDTHS: dict[str, Sequence[float]] = {"power": (0.3, 1.5, 0.2, 0.4, 0.2, 0.1)}
 POWER_NOISE = 0.15
 WIDE = 2.0  # of what only rows can tell: the mean of a kind
 COPIES_WIDTH = 0.3

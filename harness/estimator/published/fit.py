@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 
-from harness.estimator.published.amounts import reference_bytes_per_s
+from harness.estimator.published.amounts import reference_bytes_per_s, stated_w
 from harness.estimator.published.asking import AskedRow
 from harness.estimator.published.effects import (
     KINDS,
@@ -27,7 +27,6 @@ from harness.estimator.published.hierarchy import (
 )
 from harness.estimator.published.memory import counted_memory
 from harness.estimator.published.rows import WEAK_POWER
-from harness.models.catalog.devices import Engine
 
 SAME_TIME = 0.1  # a prefill rate that is prompt over TTFT, to this share, is no second value
 
@@ -162,12 +161,6 @@ def power_value(asked: AskedRow) -> Measured | None:
     if watts is None or stated is None or WEAK_POWER in row.note:
         return None
     return Measured(asked, "power", power_observation(asked.place, stated, watts))
-
-
-def stated_w(device_w: tuple[float, float] | None, engine: Engine) -> float | None:
-    """Return the watts that a power is told as a share of: the engine's most, or the device's."""
-    stated = engine.power_w or device_w
-    return None if stated is None else stated[1]
 
 
 def fit_kind(kind: str, rows: Sequence[AskedRow], start: Fits | None = None) -> Fits:

@@ -6,7 +6,7 @@ device, else of most devices of its family, else the first of the family's row h
 
 from dataclasses import dataclass
 
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import LEVELS, QuantLevel
 from harness.core.errors import UsageError, suggestion
 
 Q4_K_M = (4.85, 6.56)  # bits of a weight of the body, and of the head, which is Q6_K
@@ -66,6 +66,7 @@ FAMILY_RUNTIMES: dict[str, tuple[str, ...]] = {
     "arm-cpu": ("llama.cpp", "ort", "litert", "executorch", "cactus"),
     "apple-cpu": ("llama.cpp", "ort", "executorch", "litert", "cactus"),
     "x86-cpu": ("llama.cpp", "ort", "openvino"),
+    "riscv-cpu": ("llama.cpp", "ort"),
     "geforce": ("llama.cpp", "tensorrt-llm", "vllm", "mlc", "ort", "gpt-fast"),
     "nvidia-datacenter": ("llama.cpp", "tensorrt-llm", "vllm", "ort", "gpt-fast", "mlc"),
     "jetson": ("llama.cpp", "mlc", "tensorrt-llm", "vllm", "ort"),
@@ -79,7 +80,6 @@ FAMILY_RUNTIMES: dict[str, tuple[str, ...]] = {
     "mali": ("llama.cpp", "mlc", "litert"),
     "powervr": ("llama.cpp", "litert"),
     "xclipse": ("llama.cpp", "litert"),
-    "videocore": ("llama.cpp",),
     "hexagon": ("genie", "ort", "litert", "executorch", "llama.cpp"),
     "apple-neural-engine": ("coreai", "coreml", "ort", "executorch"),
     "xdna": ("fastflowlm", "ryzen-ai", "ort"),
@@ -130,7 +130,7 @@ def check_runtime(name: str, family: str, where: str) -> str:
 def file_bits(runtime: str | None, level: QuantLevel) -> tuple[float, float] | None:
     """Return bits of a weight of body and head in the runtime's file; None: as the level says."""
     row = _BY_NAME.get(runtime or "")
-    if row is None:
+    if row is None or level.name not in LEVELS:  # bare bits are taken as they are
         return None
     bits = row.file_bits.get(level.weight_bits)
     if bits == Q4_K_M and level.body.block_weights >= WIDE_BLOCK:

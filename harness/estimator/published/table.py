@@ -58,8 +58,8 @@ class Cell:
     Attributes:
         family: of the engine.
         runtime: our word, or ANOTHER.
-        step: share of the reference rate, microseconds of a layer; of their logarithms the
-            standard deviations and the correlation.
+        step: share of the reference rate, microseconds of a layer, of an NPU of a step; of their
+            logarithms the standard deviations and the correlation.
         prefill: share of the peak, milliseconds of a request; the same three.
         memory: copies of what is counted, MB of the runtime; the same three; None: a device's
             cell, where its family's holds.
@@ -145,6 +145,11 @@ class EngineTable:
         pool = [one for one in self.cells if one.family == place.family]
         mine = [one for one in pool if one.device == place.device and one.runtime in names]
         return tuple(mine or [one for one in pool if not one.device and one.runtime in names])
+
+    def family_rows(self, family: str) -> int:
+        """Return how many decode rates there are of a family."""
+        cells = (one for one in self.cells if one.family == family and not one.device)
+        return max((one.rows for one in cells), default=0)
 
     def evidence(self, device: str, class_name: str, engine: str) -> tuple[Evidence, Evidence]:
         """Return what stands behind a device's engine, and behind its class and engine."""
