@@ -12,6 +12,7 @@ from harness.cli.options import FORMATS, Word, cache_option, format_option, resu
 from harness.cli.output import show, tell, tell_problem
 from harness.cli.results_files import read_results, results_path
 from harness.cli.running import measure_plan, tell_lost
+from harness.cli.validate_published import judge_published
 from harness.core.errors import EXIT_OK, StorageError, UsageError
 from harness.core.files import write_whole
 from harness.report.grid import json_text
@@ -22,6 +23,7 @@ from harness.runner.settings import load_settings
 from harness.runner.settings.flags import flag
 
 DEFAULT_PLAN = "validate"
+PUBLISHED_BY = ("class", "engine", "runtime", "device")
 EXAMPLE = "Example:  bench validate-estimates results/run-20261122-101500-1a2b.json --by model"
 
 
@@ -39,7 +41,16 @@ EXAMPLE = "Example:  bench validate-estimates results/run-20261122-101500-1a2b.j
     type=click.Path(path_type=Path),
     help="Results of the same plan from another hour. May be given again.",
 )
-@click.option("--by", type=Word(list(GROUPINGS)), help="The calibrated estimate, group by group.")
+@click.option(
+    "--by",
+    type=Word([*GROUPINGS, *PUBLISHED_BY]),
+    help=f"Group by group; of --published {', '.join(PUBLISHED_BY)}.",
+)
+@click.option(
+    "--published",
+    metavar="FILE.csv",
+    help="Estimates of absent devices beside published rows; `shipped`: those that ship.",
+)
 @results_option("folder")
 @cache_option()
 @format_option(FORMATS)
@@ -53,6 +64,7 @@ def command(
     plan: str | None,
     remeasure: tuple[Path, ...],
     by: str | None,
+    published: str | None,
     folder: Path,
     cache: Path | None,
     style: str,
@@ -63,8 +75,18 @@ def command(
     The error of an estimate is |ln(estimated time / measured time)| in percent: 9.5 for a tenth
     too fast, 69.3 for twice as fast and for half as fast. A bias above 1 is an estimate that is
     too slow or too large. `remeasure` is how far two measurements of the same cells are apart.
+
+    `--published` judges the answers of `bench estimate` by what others published instead: how many
+    values its ranges hold, how far its centres are off, how wide ranges are, with the device of
+    each row known, left out of the fit, and fitted to other devices alone, beside two rules.
     """
     _check_out(out, (*files, *remeasure))
+    if published is not None:
+        _refuse_beside_published(files, remeasure, plan, by)
+        judge_published(published, by, style, out)
+        return EXIT_OK
+    if by in PUBLISHED_BY:
+        raise UsageError(f"--by {by} goes with --published", fix=f"--by {', '.join(GROUPINGS)}")
     if files and plan is not None:
         raise UsageError(
             "RESULTS and --config are both given: stored numbers are checked, or new ones taken",
@@ -110,6 +132,25 @@ def judge(
     show(text)
     for note in notes:
         tell(note)
+
+
+def _refuse_beside_published(
+    files: tuple[Path, ...], remeasure: tuple[Path, ...], plan: str | None, by: str | None
+) -> None:
+    """Refuse what is about measurements of this machine, beside published ones of others.
+
+    Raises:
+        UsageError: there is such a thing.
+    """
+    if files or remeasure or plan is not None:
+        raise UsageError(
+            "--published holds estimates against a file of published rows, and nothing measured",
+            fix="leave out RESULTS, --remeasure and --config",
+        )
+    if by is not None and by not in PUBLISHED_BY:
+        raise UsageError(
+            f"--by {by} is of measurements here", fix=f"--by {', '.join(PUBLISHED_BY)}"
+        )
 
 
 def _measure(
