@@ -151,11 +151,11 @@ def _bases(rows: Sequence[Estimate]) -> list[str]:
     energies = {}
     for row in rows:
         device, engine = row.case.device, row.case.engine
-        stated = engine.power_w or device.power_w
+        stated = device.power_w or engine.power_w
         if stated is None or row.energy.modelled_j is None:
             continue
         watts = "–".join(dict.fromkeys(f"{number:g}" for number in stated))
-        of = "of the engine" if engine.power_w else device.power_basis
+        of = device.power_basis if device.power_w else "of the engine"
         energies[f"energy modelled: a share of {watts} W ({of}) x time; floor: physics"] = 1
     return [*counts, *_some(speeds), *_some(_evidence(rows)), *_some(energies)]
 

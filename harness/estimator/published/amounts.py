@@ -165,6 +165,9 @@ def compute_flop_per_s(engine: Engine, weight_bits: int = 4) -> float | None:
 
 
 def stated_w(device_w: tuple[float, float] | None, engine: Engine) -> float | None:
-    """Return the watts that a power is told as a share of: the engine's most, or the device's."""
-    stated = engine.power_w or device_w
+    """Return the watts that a power is told as a share of: the most of the device, or the engine's.
+
+    Of the device first, so that shares of devices compare: few engines state watts of their own.
+    """
+    stated = device_w or engine.power_w
     return None if stated is None else stated[1]
