@@ -1,5 +1,6 @@
 """docs/claims.md: its commands work, and the facts behind its verdicts hold."""
 
+import math
 import re
 import shlex
 from itertools import pairwise
@@ -110,7 +111,7 @@ def test_a_mixture_has_more_parameters_and_costs_less():
 
 @pytest.mark.parametrize("row", FITS.findall(PAGE), ids=lambda row: row[0])
 def test_the_levels_that_fit_are_those_of_the_page(row):
-    """A quarter of the memory is the system's; the phone's engine reads weights as stored."""
+    """A quarter of the memory is the system's; the phone's NPU keeps a cache of 4,096 tokens."""
     name, *cells = row
     for memory_gb, cell in zip((8, 12, 16), cells, strict=True):
         fitting = [level for level in ("int4", "int8", "fp16") if fits(name, level, memory_gb)]
@@ -134,13 +135,13 @@ def test_the_table_of_fits_reaches_both_sides_of_ten_billion():
 
 @pytest.mark.parametrize(("engine", "expected"), [("npu", True), ("cpu", False)])
 def test_eight_billion_in_eight_gb_depend_on_the_engine(engine, expected):
-    """8.0e9 · 5 / 8 = 5.0 GB as stored; with the CPU's packed copies it is more than 6.0 GB."""
+    """8.0e9 · 4.25 / 8 = 4.3 GB as stored; a CPU's runtimes hold more than 6.0 GB."""
     memory = {"device": "galaxy-s24", "memory_bytes": 8 * GB, "engine": engine}
     assert estimate("llama-3-8b", "int4", **memory).sizes.fits is expected
 
 
 def test_nine_billion_fit_into_eight_gb():
-    """9e9 · 5 / 8 = 5.6 GB and 0.2 GB of runtime, of the 6.0 GB that are left."""
+    """9e9 · 4.25 / 8 = 4.8 GB and 0.2 GB of runtime, of the 6.0 GB that are left."""
     assert fits("9B", "int4", 8)
 
 
@@ -162,44 +163,55 @@ def test_on_one_device_the_light_model_is_cheaper(batch):
     assert both_below(cost(light), tuple(end / 5.5 for end in cost(large)))
 
 
-def test_a_shared_large_model_can_cost_less_than_a_light_one_alone():
-    """128 users share a step of 204 billion; the laptop's 8.0 serve one. No overlap."""
+def test_whether_a_shared_large_model_is_cheaper_cannot_be_told():
+    """128 users share a step of 204 billion; the laptop's 8.0 serve one. The ranges overlap."""
     shared = estimate("hyperclova", "int4", device="h200", batch=128, price_per_kwh=PRICE)
     alone = estimate("varco-8b", "int4", device=X_ELITE, price_per_kwh=PRICE)
-    assert cost(shared)[1] < cost(alone)[0]
+    assert cost(shared)[0] < cost(alone)[1]
+    assert cost(alone)[0] < cost(shared)[1]
 
 
 @pytest.mark.parametrize(
     ("device", "quicker"),
     [
-        *((key, "npu") for key in (X_ELITE, "m4", "hx-370")),
-        *((key, "gpu") for key in ("core-ultra-155h", "core-ultra-258v", "core-ultra-285h")),
+        (X_ELITE, "npu"),
+        ("core-ultra-285h", "gpu"),
+        *((key, None) for key in ("m4", "hx-370", "core-ultra-155h", "core-ultra-258v")),
     ],
 )
-def test_engines_differ_in_the_prompt_only(device, quicker):
-    """One memory and one stated power: the same decode rate and energy, whatever the engine."""
+def test_which_engine_reads_a_prompt_faster(device, quicker):
+    """Told only where the ranges do not overlap."""
     npu, gpu = (
-        estimate("llama-3.2-1b", "int4", device=device, engine=engine, prompt=512)
+        estimate("llama-3.2-1b", "int4", device=device, engine=engine, prompt=512).speeds.ttft_s
         for engine in ("npu", "gpu")
     )
-    assert npu.speeds.ttft_s is not None
-    assert gpu.speeds.ttft_s is not None
-    assert ("npu" if npu.speeds.ttft_s.low < gpu.speeds.ttft_s.low else "gpu") == quicker
-    assert decode_tok_s(npu) == decode_tok_s(gpu)
-    assert npu.energy.modelled_j == gpu.energy.modelled_j
+    assert npu is not None
+    assert gpu is not None
+    found = "npu" if npu.high < gpu.low else "gpu" if gpu.high < npu.low else None
+    assert found == quicker
 
 
 @pytest.mark.parametrize(
     ("level", "stored_gb", "ceiling_tok_s"),
-    [("int4", 8.125, 18.5), ("int8", 13.0, 9.8), ("fp16", 26.0, 5.2)],
+    [("int4", 6.90625, 18.5), ("int8", 13.0, 9.8), ("fp16", 26.0, 5.2)],
 )
 def test_thirteen_billion_stay_under_the_ceiling(level, stored_gb, ceiling_tok_s):
-    """The ceiling takes all of 135.2 GB/s and 4.5, 8.5 and 16 bits; we 40 to 92 % and 5, 8, 16."""
+    """The ceiling takes all of 135.2 GB/s and 4.5, 8.5 and 16 bits; an NPU's files 4.25, 8, 16."""
     result = estimate(THIRTEEN, level, device=X_ELITE)
+    assert result.case.engine.kind == "npu"
     assert result.sizes.weights_bytes == stored_gb * GB
-    expected = tuple(share * 135.2 / stored_gb for share in (0.4, 0.92))
-    assert decode_tok_s(result) == pytest.approx(expected)
-    assert decode_tok_s(result)[1] < ceiling_tok_s
+    assert decode_tok_s(result)[1] < ceiling_tok_s / 2
+
+
+def test_published_rows_of_that_npu_lie_inside():
+    """Nine of nine with them in the fit; the page shows five models of them."""
+    for model, published in (("llama-3.2-1b", 23.7), ("llama-3.2-3b", 11.87), ("llama-3-8b", 6.87)):
+        low, high = decode_tok_s(
+            estimate(model, "int4-b128", device=X_ELITE, depth=192, runtime_of="genie")
+        )
+        assert low < published < high
+    own, _ = estimate("llama-3-8b", "int4", device=X_ELITE).evidence
+    assert (own.rows, own.inside) == (9, 9)
 
 
 @pytest.mark.parametrize(
@@ -211,17 +223,18 @@ def test_what_a_laptop_carries_for_thirteen_billion(level, memory_gb, expected):
     assert result.sizes.fits is expected
 
 
-def test_decoding_follows_bandwidth_until_calls_take_over():
-    """Up to 272 GB/s memory decides. 2.4 times the bandwidth of an H100 gives less than 1.3."""
-    small = ("rpi5", "iphone-15-pro", "m1", "galaxy-s24", "m4", X_ELITE, "rtx-4060")
-    names = (*small, "rtx-4090", "h100", "b200")
-    rows = [estimate("llama-3.2-3b", "int4", device=name) for name in names]
-    for slow, fast in pairwise(rows):
-        assert slow.case.device.bandwidth_gb_s < fast.case.device.bandwidth_gb_s
-        assert decode_tok_s(slow)[0] < decode_tok_s(fast)[0]
-    assert {row.speeds.bound for row in rows[: len(small)]} == {"memory"}
+def test_decoding_follows_bandwidth_but_on_npus():
+    """Centres rise with the bandwidth of GPUs; the X Elite's NPU at 135 GB/s is below 120 there."""
+    gpus = ("rpi5", "iphone-15-pro", "m1", "m4", "rtx-4060", "rtx-4090", "h100", "b200")
+    rows = [estimate("llama-3.2-3b", "int4", device=name) for name in gpus]
+    centres = [math.sqrt(math.prod(decode_tok_s(row))) for row in rows]
+    assert centres == sorted(centres)
+    assert {row.speeds.bound for row in rows[:5]} == {"memory"}
     assert rows[-1].speeds.bound == "overhead"
-    assert decode_tok_s(rows[-1])[1] < 1.3 * decode_tok_s(rows[-2])[1]
+    assert centres[-1] < 1.3 * centres[-2]
+    npu = estimate("llama-3.2-3b", "int4", device=X_ELITE)
+    assert npu.case.device.bandwidth_gb_s > rows[3].case.device.bandwidth_gb_s
+    assert decode_tok_s(npu)[1] < decode_tok_s(rows[3])[0]
 
 
 @pytest.mark.parametrize(
@@ -247,5 +260,6 @@ def test_four_bits_are_five_with_their_scales(model):
 
 
 def test_seventy_billion_at_four_bits_are_not_35_gb():
-    """70e9 · 5 / 8 = 43.75e9 bytes."""
-    assert estimate("momo-70b", "int4", device="mi300x").sizes.weights_bytes == 43.75 * GB
+    """70e9 · 4.85 / 8 = 42.4e9 bytes, as llama.cpp stores them."""
+    stored = estimate("momo-70b", "int4", device="mi300x").sizes.weights_bytes
+    assert stored == pytest.approx(42.4375 * GB)
