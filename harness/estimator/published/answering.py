@@ -31,6 +31,7 @@ from harness.estimator.work import Work
 from harness.models.catalog.devices import CatalogDevice, Engine
 from harness.models.specs.structure import ModelStructure
 
+MOST_READ = 0.97  # of a memory's bandwidth: what few rows let expect beyond it is no rate
 US, MS, MB = 1e-6, 1e-3, 1e6
 READS, SPENDS, NEITHER = 0, 1, -1  # which constant of a pair a part follows
 
@@ -244,10 +245,11 @@ def _pass_flop(question: Question) -> float:
 
 
 def _read_rate(question: Question, cell: Cell) -> float:
-    """Return the bytes per second that the engine reads at this level."""
+    """Return the bytes per second that the engine reads at this level, its memory at most."""
     bits, kind = question.level.weight_bits, question.kind
     more = {8: kind.read_8, 16: kind.read_16, 32: kind.read_16}.get(bits, 1.0)
-    return cell.step[0] * more * reference_bytes_per_s(question.device, question.engine)
+    rate = cell.step[0] * more * reference_bytes_per_s(question.device, question.engine)
+    return min(rate, MOST_READ * question.device.bandwidth_bytes_per_s)
 
 
 def _compute_share(question: Question, cell: Cell) -> float:

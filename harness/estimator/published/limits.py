@@ -52,7 +52,7 @@ def check_context(
         return
     for word, tokens in zip(("prompt", "depth"), needed, strict=True):
         if tokens > static_tokens:
-            usual = "" if asked_tokens else ", the usual one"
+            usual = "" if asked_tokens else ", the usual one,"
             raise UsageError(
                 f"the context of {static_tokens} tokens{usual} is below the {word} of {tokens}:"
                 f" graphs of {runtime} on the {name} are static",
