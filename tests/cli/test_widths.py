@@ -25,6 +25,7 @@ ASKED = [
     ["estimate", "llama-3.2-1b", "--quant", "int4,int8", "--on", "raspberry-pi-5"],
     ["estimate", "smollm2-135m,llama-3.2-1b", "--on", "all"],
     ["estimate", "smollm2-135m", "--on", "raspberry-pi-5", "--explain-row"],
+    ["estimate", "llama-3-8b", "--on", "snapdragon-x-elite", "--explain"],
     ["explain", "decode_tok_s"],
     ["explain", "int4"],
     ["scaling", str(RUNS[-1])],

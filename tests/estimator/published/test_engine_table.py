@@ -6,6 +6,7 @@ import pytest
 
 from harness.builder.quantize.levels import find_level
 from harness.core.errors import UsageError
+from harness.estimator.nearest import question_range
 from harness.estimator.published.asking import ask_rows
 from harness.estimator.published.cells import make_table, table_text
 from harness.estimator.published.effects import KINDS, Place, engine_kind
@@ -85,6 +86,22 @@ def test_four_fifths_of_a_normal_lie_within_the_factor():
     spread = two_part((1.0, 3.0), (0, 1), (1.0, 1.0, 0.4, 0.2, 0.0), 0.0)
     assert spread.centre == 4.0
     assert spread.deviation == pytest.approx((0.1**2 + 0.15**2) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("device", "engine"), [("rpi5", "cpu"), ("rtx-3060", "gpu"), ("snapdragon-x-elite", "npu")]
+)
+def test_what_is_answered_holds_as_many_rows_as_the_table_says(device, engine):
+    """The table counted them by the fit; an answer is made of rounded cells: one row at most."""
+    asked, _ = ask_rows(
+        row for row in shipped_rows() if (row.device, row.engine) == (device, engine)
+    )
+    rates = [(one, one.row.decode_tok_s) for one in asked if one.model.decodes]
+    known = [(question_range(one), rate) for one, rate in rates if rate is not None]
+    inside = sum(ends.low <= rate <= ends.high for ends, rate in known)
+    own, _ = TABLE.evidence(device, "", engine)
+    assert own.rows == len(known)
+    assert abs(own.inside - inside) <= 1
 
 
 def test_every_kind_is_in_the_table():
