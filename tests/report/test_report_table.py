@@ -473,10 +473,11 @@ def test_a_drift_since_the_calibration_is_said():
 
 
 def test_a_calibration_without_a_pulse_says_that_nothing_is_scaled():
-    """Only where the run took one to hold it against."""
-    calibration = [StoredConstants("f", "1.31.1", "cpu", 4, True, Constants("", (), threads=2))]
-    read = {"threads": 2, "bytes": 8, "pass_ns": [1]}
-    for more, said in (({}, False), ({"matrix_flop": 8.0, "matrix_ns": [1]}, True)):
+    """Only where the run took one to hold it against, of the processor: no GPU has one."""
+    read, whole = {"threads": 2, "bytes": 8, "pass_ns": [1]}, {"matrix_flop": 8.0, "matrix_ns": [1]}
+    for device, more, said in (("cpu", {}, False), ("cpu", whole, True), ("cuda", whole, False)):
+        constants = Constants("", (), threads=2)
+        calibration = [StoredConstants("f", "1.31.1", device, 4, True, constants)]
         peaks = [{"threads": 2, "bytes_per_s": 9.9e9, "processes": [{**read, **more}]}]
         known = {**ENVIRONMENT, "calibration": calibration, "read_bandwidth": peaks}
         text = " ".join(render(document(*group(), environment=known), "table").split())

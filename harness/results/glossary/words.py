@@ -348,8 +348,12 @@ WORDS = (
         "",
         "How fast a machine is beside a run's rows, as shares of what it was when it was "
         "calibrated: reading memory, multiplying, calling. A probe of a fraction of a second takes "
-        "them in every round and within a calibration; calibrated times are scaled by them. The "
-        "estimate without it is `as_calibrated`.",
+        "them in every round and within a calibration; calibrated times are scaled by them.",
+    ),
+    Term(
+        "as_calibrated",
+        "",
+        "The calibrated estimate without the drift: over the constants as they were measured.",
     ),
     Term(
         "bound",
