@@ -211,7 +211,7 @@ BUILD_MODULE = "harness.estimator.calibration.micro_worker"
 PROBER = Child("harness.estimator.calibration.probe_worker", ONE_BLAS_THREAD)
 PROBERS_AT_ONCE = 4  # interpreters of tens of MiB
 TIMEOUT_S = 300.0  # of one process: a hundred times what it takes
-ROUND_SECONDS = 3.0  # of the quick sizes on two AVX2 cores: a guess for the first one
+ROUND_SECONDS = 5.0  # of the quick sizes on two AVX2 cores: a guess for the first one
 # Looks at the pulse of the machine in each process, so many between its probes, for so long each.
 PULSES, PULSE_SECONDS = 3, 0.2
 LOOK_SECONDS = 0.5  # at who else is busy, before a busy calibration is made anew
