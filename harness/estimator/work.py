@@ -197,12 +197,9 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
     is_step = tokens == 1 and runtime.cache_per_query_head and not attention.to_encoder
     held = _held_rows(attention, depth + tokens) if is_step else seen
     pairs = _pairs(attention, tokens, depth, seen)
-    done = tokens * held if runtime.cache_per_query_head else pairs
-    if attention.window_tokens is not None and runtime.cache_per_query_head and attention.causal:
-        done += WINDOW_SHARE * done
-        if tokens > 1:
-            whole = replace(attention, window_tokens=None)
-            done += HIDDEN_SHARE * (_pairs(whole, tokens, depth, seen) - pairs)
+    done = float(pairs)
+    if runtime.cache_per_query_head:
+        done = tokens * held + _window_pairs(attention, tokens, depth, seen, held)
     heads = attention.heads if runtime.cache_per_query_head else attention.kv_heads
     window = None if runtime.cache_per_query_head else attention.window_tokens
     read = held if window is None else min(seen, window + tokens - 1)
@@ -219,6 +216,21 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
         past_flop=4.0 * width * attention.heads * past,
         set_bytes=2.0 * width * attention.kv_heads * read * cache.bits / 8,
     )
+
+
+def _window_pairs(attention: Attention, tokens: int, depth: int, seen: int, held: float) -> float:
+    """Return pairs that take as long as what a causal window costs ONNX Runtime on top.
+
+    WINDOW_SHARE of all, and of a prompt HIDDEN_SHARE of those that it hides.
+    """
+    if attention.window_tokens is None or not attention.causal:
+        return 0.0
+    more = WINDOW_SHARE * tokens * held
+    if tokens > 1:
+        whole = replace(attention, window_tokens=None)
+        hidden = _pairs(whole, tokens, depth, seen) - _pairs(attention, tokens, depth, seen)
+        more += HIDDEN_SHARE * hidden
+    return more
 
 
 def _held_rows(attention: Attention, seen: int) -> float:
