@@ -257,7 +257,8 @@ def _shape_s(work: Work, constants: Constants, rate: float) -> float:
 
         flop of their tails / rate + (values - flop · values a flop there) / values in a second
 
-    Of prompts alone, and below 0 where matrices are wider. The calibration's have no tail.
+    Of prompts alone. Wider matrices gain nothing: 2048 x 5632 multiplies 64 rows as fast as the
+    calibration's (benchmarks/prefill_shapes.py), which have no tail.
     """
     if work.rows == 1 or not constants.measured:
         return 0.0
@@ -265,7 +266,7 @@ def _shape_s(work: Work, constants: Constants, rate: float) -> float:
     per_s = constants.inputs_per_s(work.kernel, work.rows)
     if per_s is None or not work.values:
         return tail_s
-    return tail_s + (work.values - work.flop * values_per_flop(QUICK)) / per_s
+    return tail_s + max(0.0, work.values - work.flop * values_per_flop(QUICK)) / per_s
 
 
 def _past_s(work: Work, constants: Constants, rate: float) -> float:

@@ -96,8 +96,8 @@ def test_times_are_scaled_by_how_the_machine_has_drifted():
 def test_narrow_matrices_take_more_in_for_as_many_products():
     """1e9 values beyond those of the calibration's shape at 2e9 a second: half a second more.
 
-    As many as there: nothing. A step reads its weights meanwhile, and a kernel that was not asked
-    takes nothing in on top.
+    As many as there, or fewer: nothing. A step reads its weights meanwhile, and a kernel that was
+    not asked takes nothing in on top.
     """
     rates = {name: (RatePoint(1e9, processes=4),) for name in ("k", "other")}
     inputs = {"k": (RatePoint(2e9, rows=64),)}
@@ -106,11 +106,12 @@ def test_narrow_matrices_take_more_in_for_as_many_products():
     works = (
         Work("alike", "k", 64, flop=1e9, values=alike),
         Work("narrow", "k", 64, flop=1e9, values=alike + 1e9),
+        Work("wide", "k", 64, flop=1e9, values=alike / 2),
         Work("step", "k", 1, flop=1e9, values=alike + 1e9),
         Work("other", "other", 64, flop=1e9, values=alike + 1e9),
     )
     found = timed("pass", works, constants).terms
-    assert [term.seconds for term in found] == pytest.approx([1.0, 1.5, 1.0, 1.0])
+    assert [term.seconds for term in found] == pytest.approx([1.0, 1.5, 1.0, 1.0, 1.0])
 
 
 def test_attention_of_a_token_multiplies_by_query_heads_and_reads_by_key_heads():
