@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from harness.estimator.published.table import engine_table
 from harness.models.catalog.devices import RECALLED, CatalogDevice, Engine
 from harness.models.catalog.families import ENGINE_KINDS
 from harness.report.grid import PEOPLE, TABLE, Column, draw_columns, draw_records, prose
@@ -11,7 +12,8 @@ from harness.report.numbers import counted, plain_digits
 NOTE = (
     "peaks are dense and not reached: of npu and cpu at 8 bit, of a gpu at 16, at the next width"
     " where that is not known; W: sustained power; source: whether all, some or none of the values"
-    " stand in one, the others are recalled. --wide adds names and memory, --format json the rest"
+    " stand in one, the others are recalled. --wide adds names, memory and how many published"
+    " decode rates there are (rows), --format json the rest"
 )
 # What a column shows of an engine of a kind: the width that models run at on it, else the next.
 _SHOWN: dict[str, Callable[[Engine], float | None]] = {
@@ -56,6 +58,11 @@ def _sourced(device: CatalogDevice) -> str:
     return ("some" if device.recalled else "all") if device.sources else "none"
 
 
+def published_rows(device: CatalogDevice) -> int:
+    """How many published decode rates of the device the engines' table was fitted to."""
+    return sum(row.rows for row in engine_table().devices if row.of == device.key)
+
+
 COLUMNS: tuple[Column[CatalogDevice], ...] = (
     Column("device", lambda device: device.key),
     Column("most GB", lambda device: device.max_memory_gb, plain_digits),
@@ -68,6 +75,7 @@ COLUMNS: tuple[Column[CatalogDevice], ...] = (
 )
 WIDE_COLUMNS: tuple[Column[CatalogDevice], ...] = (
     *COLUMNS,
+    Column("rows", lambda device: published_rows(device) or None, shown="known"),
     Column("memory", lambda device: device.memory_type),
     Column("name", lambda device: device.name),
 )
@@ -115,6 +123,7 @@ def device_values(device: CatalogDevice) -> dict[str, object]:
         "power_w_high": high_w,
         "power_basis": device.power_basis,
         **engines,
+        "published_rows": published_rows(device),
         "recalled": [word for word in RECALLED if word in device.recalled],
         "sources": list(device.sources),
         "notes": list(device.notes),

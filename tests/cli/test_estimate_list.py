@@ -7,6 +7,7 @@ import json
 import pytest
 
 from harness.cli.main import main
+from harness.estimator.published.table import engine_table
 from harness.models.catalog.devices import catalog_devices, device_classes, device_keys
 from harness.models.catalog.families import ENGINE_KINDS
 from harness.report.grid import WIDTH
@@ -40,6 +41,10 @@ def test_every_device_stands_once_in_the_order_of_its_class(capsys):
     assert board["npu_name"] is None
     assert board["recalled"] == ["power"]
     assert "pi5" in board["aliases"]
+    assert board["published_rows"] > 0
+    assert sum(row["published_rows"] for row in rows) == sum(
+        row.rows for row in engine_table().devices
+    )
 
 
 def test_csv_has_the_same_values(capsys):
@@ -61,6 +66,7 @@ def test_markdown_has_headings_and_names(capsys):
     _, out, _ = run(capsys, "--on", "list", "--format", "md")
     assert "### phone: " in out
     assert "| LPDDR4X-4267, 32 bit " in out
+    assert "| source | rows |" in out
 
 
 def test_a_class_is_every_device_of_it(capsys):
