@@ -18,6 +18,7 @@ from harness.fleet.scheduling.task import BEGUN, run_cell
 CONNECT_S = 20.0
 RUNNING = "running"  # status of a client that has its scheduler
 CLOSE_S = 2.0
+TRACEBACKS = "tblib"  # the package whose names pickles of tracebacks have
 KILLED = "KilledWorker"  # in what the guard says of the exception, which is not made here
 
 
@@ -174,7 +175,7 @@ def open_crew(scheduler: SchedulerAddress) -> Iterator[DaskCrew]:
         DeviceError: dask is not installed, or no scheduler answers.
     """
     engine = load_engine()
-    with only(PLAIN), answering(engine, ForeignObjectError):
+    with only(PLAIN), answering(engine, _instead):
         client = _connected(engine, scheduler)
         try:
             crew = DaskCrew(client)
@@ -183,6 +184,17 @@ def open_crew(scheduler: SchedulerAddress) -> Iterator[DaskCrew]:
         finally:
             with suppress(Exception):  # whatever became of the scheduler
                 client.close(timeout=CLOSE_S)
+
+
+def _instead(reason: str) -> ForeignObjectError:
+    """What is read in the place of an object: an error that says so.
+
+    Raises:
+        TypeError: it is a traceback, which dask then does without.
+    """
+    if TRACEBACKS in reason:
+        raise TypeError(reason)
+    return ForeignObjectError(reason)
 
 
 def _connected(engine: ModuleType, scheduler: SchedulerAddress) -> Any:
