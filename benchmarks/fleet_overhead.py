@@ -4,6 +4,7 @@
     PYTHONPATH=. python benchmarks/fleet_overhead.py growth     # about 100 s
     PYTHONPATH=. python benchmarks/fleet_overhead.py overhead   # about 60 s
     PYTHONPATH=. python benchmarks/fleet_overhead.py pairs 10   # about 60 s a pair
+    PYTHONPATH=. python benchmarks/fleet_overhead.py beside 200 # about 8 minutes
 
 `rate`: cells a second of one scheduler and four workers whose cells cost nothing but a result that
 is written and sent. `growth`: what 1 to 16 workers add to cells of a known length: the time of all,
@@ -11,18 +12,26 @@ by what one worker had, less the cells themselves. `overhead`: cells of bytelm b
 worker: the time of all less the seconds that its children ran, by cell; a local loop has the same
 children. `pairs`: the same cells (decode of bytelm and smollm2-135m at int4) by a fleet whose
 scheduler stands on the same machine, and by a loop without any of its processes, in turns whose
-order is drawn; ratio of the rates with its 95 % interval.
+order is drawn; ratio of the rates with its 95 % interval. Fresh processes differ by more than a
+fleet could add, so this takes very many pairs. `beside` asks the same of one process: it decodes
+with all cores while a scheduler, a worker that waits for a cell, and who gathers stand beside it,
+and while all three are stopped, in turns of a third of a second or more whose order is drawn.
 """
 
 import json
 import math
 import random
+import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from subprocess import Popen
 from tempfile import TemporaryDirectory
 
+import harness
+from harness.cli.signals import end_as_with_ctrl_c
 from harness.fleet.cells import CellFile
 from harness.fleet.laying import cells_of
 from harness.fleet.scheduling.crew import open_crew
@@ -32,7 +41,7 @@ from harness.fleet.scheduling.task import Children
 from harness.results.document import read_document
 from harness.runner.settings import load_settings
 from harness.stats.intervals import t_interval
-from tests.fleet.scheduling.processes import Fleet, fleet, null_cells
+from tests.fleet.scheduling.processes import Fleet, fleet, null_cells, start
 
 RATE_CELLS = 1000
 GROWTH = (1, 2, 4, 8, 16)
@@ -41,6 +50,12 @@ GROWTH_S = 0.25  # of each of them
 OVERHEAD_CELLS = 10
 DECODE = {"prompt": (), "gen": (64,), "pg": (), "rounds": 3, "calibrate": False}
 GOAL = 0.01
+TURN_S = 0.33
+SETTLE_S = 0.03
+STEPS = 100
+
+
+Model = harness.LoadedModel
 
 
 def told(**figures: object) -> None:
@@ -131,10 +146,80 @@ def pairs(folder: Path, count: int) -> None:
         told(part="pairs", pair=number, ratios={name: math.exp(v[-1]) for name, v in logs.items()})
     both = [sum(values) / len(values) for values in zip(*logs.values(), strict=True)]
     for name, values in {**logs, "both": both}.items():
-        found = t_interval(values)
-        ends = [math.exp(one) - 1 for one in (found.low, found.high)]
-        is_inside = max(map(abs, ends)) <= GOAL
-        told(part="pairs", model=name, pairs=count, low=ends[0], high=ends[1], inside=is_inside)
+        tell_interval("pairs", name, values)
+
+
+def beside(folder: Path, count: int) -> None:
+    """One process that decodes, with a fleet beside it and with that fleet stopped, in turns."""
+    with fleet(folder / "beside") as one:
+        at(one, "a", "seconds=36000")
+        code = f"from benchmarks.fleet_overhead import hold; hold({one.address!r}, {str(folder)!r})"
+        one.workers["gathers"] = start(one.folder / "gathers.log", "-c", code)
+        while not (one.folder / "out-a" / "measured.txt").exists():
+            time.sleep(0.1)
+        fleets = (one.scheduler, *one.workers.values())
+        with ExitStack() as stack:
+            stack.callback(signal_all, fleets, signal.SIGCONT)
+            in_turns(fleets, count)
+
+
+def in_turns(fleets: Sequence[Popen[bytes]], count: int) -> None:
+    """Decode with processes that are stopped and go on."""
+    for name in ("bytelm", "smollm2-135m"):
+        model = harness.load(name, level="int4", context_tokens=256)
+        passes = max(1, round(TURN_S / seconds_of(model, 1)))
+        logs = []
+        for number in range(count):
+            sides = [signal.SIGCONT, signal.SIGSTOP]
+            random.Random(number).shuffle(sides)
+            took_s = {side: turn(fleets, side, model, passes) for side in sides}
+            logs.append(math.log(took_s[signal.SIGSTOP] / took_s[signal.SIGCONT]))
+        tell_interval("beside", name, logs)
+
+
+def signal_all(processes: Sequence[Popen[bytes]], number: int) -> None:
+    """Send a signal to each."""
+    for process in processes:
+        process.send_signal(number)
+
+
+def turn(fleets: Sequence[Popen[bytes]], side: int, model: Model, passes: int) -> float:
+    """Seconds of some passes, with every process of a fleet stopped or going on."""
+    for process in fleets:
+        process.send_signal(side)
+    time.sleep(SETTLE_S)
+    return seconds_of(model, passes)
+
+
+def seconds_of(model: Model, passes: int) -> float:
+    """Seconds of the steps alone."""
+    total_s = 0.0
+    for _ in range(passes):
+        model.prefill([[1, 2, 3, 4]])
+        start_s = time.monotonic()
+        for _ in range(STEPS):
+            model.step([[5]])
+        total_s += time.monotonic() - start_s
+    return total_s
+
+
+def hold(address: str, folder: str) -> None:
+    """Gather one cell that never ends."""
+    with open_crew(scheduler_address(address)) as crew:
+        asked = Asked(null_cells(1), "any", Path(folder) / "held")
+        gather(crew, asked, lambda what, done, total: None, print)
+
+
+def tell_interval(part: str, name: str, logs: Sequence[float]) -> None:
+    """The ratio of two rates with its 95 % interval, beside the goal."""
+    found = t_interval(logs)
+    ends = [math.exp(one) - 1 for one in (found.low, found.high)]
+    told(part=part, model=name, pairs=len(logs), low=ends[0], high=ends[1], inside=is_inside(ends))
+
+
+def is_inside(ends: Sequence[float]) -> bool:
+    """Whether a whole interval is inside the goal."""
+    return max(map(abs, ends)) <= GOAL
 
 
 def by_loop(cells: Sequence[CellFile], folder: Path) -> dict[str, float]:
@@ -164,14 +249,17 @@ def rates_of(results: Sequence[Path]) -> dict[str, float]:
     return {model: metric.value for model, metric in found.items() if metric and metric.value}
 
 
+COUNTED = {"pairs": (pairs, 10), "beside": (beside, 200)}
 PARTS = {"rate": rate, "growth": growth, "overhead": overhead}
 
 
 def main(words: Sequence[str]) -> None:
-    """Run one part, or all but the pairs."""
+    """Run one part, or all but those in turns."""
+    end_as_with_ctrl_c()
     with TemporaryDirectory() as folder:
-        if words and words[0] == "pairs":
-            pairs(Path(folder), int(words[1]) if len(words) > 1 else 10)
+        if words and words[0] in COUNTED:
+            part, count = COUNTED[words[0]]
+            part(Path(folder), int(words[1]) if len(words) > 1 else count)
             return
         for name in words or PARTS:
             start_s = time.monotonic()

@@ -105,6 +105,7 @@ async def _work(
             f"no scheduler takes this worker at {scheduler.text}: {_first_cause(error)}",
             fix="start one (docs/fleet.md), or check address and certificates",
         ) from error
+    worker.periodic_callbacks["find-missing"].stop()  # of tasks that need others: none does
     log(f"worker {station.offer.name} at {scheduler.text}: {_devices(station)}")
     try:
         await worker.finished()
@@ -126,8 +127,15 @@ def worker_class(engine: ModuleType) -> Any:
     async def plugin_add(self: Any, **_plugin: Any) -> dict[str, str]:
         return {"status": "OK"}  # what a scheduler sends everybody, such as dask's shuffle
 
+    async def heartbeat(self: Any) -> None:
+        """As dask's, but not twice a second, as it asks of a small fleet."""
+        await engine.Worker.heartbeat(self)
+        beat = self.periodic_callbacks["heartbeat"]
+        beat.callback_time = max(beat.callback_time, HEARTBEAT_S * 1e3)
+
     parts = {
         "closed_for": "",
+        "heartbeat": heartbeat,
         "plugin_add": plugin_add,
         "start_http_server": lambda _worker, *_words, **_named: None,
         "close": close,
