@@ -128,7 +128,7 @@ class Constants(msgspec.Struct, frozen=True):
             nothing.
         threads: that they hold for; 0: the whole device.
         times: other fixed times with their intervals: SESSION_CALL (one empty run).
-        inputs: by kernel, over rows: values/s that a matrix takes in on top of its products, which
+        inputs: by kernel: values/s that a matrix takes in on top of its products, which
             weighs more the narrower it is; a kernel without points takes none.
         pulse: what a short probe read meanwhile; null: it did not run.
         drift: how fast the machine is now, by which every time is scaled; null: it is not known,

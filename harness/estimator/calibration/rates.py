@@ -4,7 +4,7 @@ A reply is the list that one fresh process gave (see probe_worker.py); the media
 stands for the process, and intervals are taken over processes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
@@ -153,7 +153,7 @@ def kernel_inputs(
     call: RatePoint,
     rates: Sequence[RatePoint],
 ) -> tuple[RatePoint, ...]:
-    """Return values/s that matrices take in on top of their products, at each number of rows.
+    """Return values/s that matrices take in on top of their products, whatever the rows.
 
     What small matrices take longer than the rate of large ones says, over the values that they
     take in beyond what large ones do for as many operations:
@@ -161,24 +161,36 @@ def kernel_inputs(
         s a value = (pass - session call - matrices · call - flop / rate)
                     / (values - flop · values a flop of the large ones)
 
+    The median over the numbers of rows, then over processes: differences of like times scatter.
+
     Kernels of blocks round a prompt's values to 8 bits before they multiply, on one thread whatever
     the session has, so that the time does not fall with threads as that of products does.
     """
-    points = []
-    for shots in zip(*replies, strict=True):
-        rows = shots[0]["rows"]
-        if shots[0]["graph"] != "few" or rows == 1:
+    costs = [
+        median(_value_costs(reply, sizes, session_s, call, rates))
+        for reply in replies
+        if any(shot["graph"] == "few" and shot["rows"] > 1 for shot in reply)
+    ]
+    if not costs:
+        return ()
+    found, rows = t_interval(costs), min(point.rows for point in rates if point.rows > 1)
+    ends = (max(s, LEAST_VALUE_S) for s in (median(costs), found.low, found.high))
+    center_s, low_s, high_s = ends
+    return (RatePoint(1 / center_s, 1.0, rows, 1 / high_s, 1 / low_s, len(costs)),)
+
+
+def _value_costs(
+    reply: Reply, sizes: Sizes, session_s: float, call: RatePoint, rates: Sequence[RatePoint]
+) -> Iterator[float]:
+    """Yield the seconds of a value at each number of rows that small matrices ran with."""
+    for shot in reply:
+        rows = shot["rows"]
+        if shot["graph"] != "few" or rows == 1:
             continue
         flop = 2.0 * sizes.few * rows * sizes.small**2
         values = sizes.few * rows * sizes.small - flop * values_per_flop(sizes)
         fixed_s = session_s + sizes.few / call.rate_per_s
-        product_s = flop / rate_at(rates, rows, 1.0)
-        costs = [(net(seconds_of(shot), fixed_s) - product_s) / values for shot in shots]
-        found = t_interval(costs)
-        ends = (max(s, LEAST_VALUE_S) for s in (found.center, found.low, found.high))
-        center_s, low_s, high_s = ends
-        points.append(RatePoint(1 / center_s, 1.0, rows, 1 / high_s, 1 / low_s, len(costs)))
-    return tuple(points)
+        yield (net(seconds_of(shot), fixed_s) - flop / rate_at(rates, rows, 1.0)) / values
 
 
 def stack_calls(

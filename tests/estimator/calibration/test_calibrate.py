@@ -93,7 +93,7 @@ def test_every_kernel_is_measured_and_stored(tmp_path):
     for over_int4, over_floats in zip(rates[OVER_INT4], rates[ATTENTION], strict=True):
         assert over_int4.size_bytes == over_floats.size_bytes / 8  # 4 bits where there were 32
     for points in stored.constants.inputs.values():
-        assert [point.rows for point in points] == [rows for rows in SIZES.rows if rows > 1]
+        assert [point.processes for point in points] == [SIZES.rounds]
     assert set(stored.constants.inputs) == kernels
     assert stored.constants.pulse.readings == 3 * SIZES.rounds
     sizes_bytes = [point.size_bytes for point in stored.constants.bandwidth]

@@ -150,6 +150,7 @@ def test_what_matrices_take_in_on_top_of_products_comes_back():
     call, rate = RatePoint(1e9), (RatePoint(FLOP_PER_S, rows=16),)
     (point,) = rates.kernel_inputs(replies, SIZES, 0.0, call, rate)
     assert point.rate_per_s == pytest.approx(1 / rates.LEAST_VALUE_S)
+    assert rates.kernel_inputs([replies[0][:1]] * 2, SIZES, 0.0, call, rate) == ()
 
 
 def test_interval_is_over_processes():
