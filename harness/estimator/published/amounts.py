@@ -24,6 +24,12 @@ USUAL_TOPS = 45.0
 # 8 bit, until rows say otherwise: its multipliers wait for weights that are widened on the way.
 READ_PER_OPERATION = 80e9 / (USUAL_TOPS * TERA)
 MOST_OF_BANDWIDTH = 1.4  # an NPU reaches some 0.6 of the reference
+# The fewest of an NPU that rows are of: smaller ones are taken to read no slower, since two
+# operations a weight are far below what any of them does.
+FEWEST_TOPS = 20.0
+# Of the peak, that a step's products of one row are first taken to reach, where reading is not
+# what they wait for: processors without products of four bytes at once.
+STEP_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +156,22 @@ def reference_bytes_per_s(device: CatalogDevice, engine: Engine) -> float:
     """
     if engine.kind != "npu":
         return device.bandwidth_bytes_per_s
-    tops = engine.int8_tops or 2 * (engine.fp16_tflops or 0.0) or USUAL_TOPS
+    tops = max(engine.int8_tops or 2 * (engine.fp16_tflops or 0.0) or USUAL_TOPS, FEWEST_TOPS)
     most = MOST_OF_BANDWIDTH * device.bandwidth_bytes_per_s
     return min(READ_PER_OPERATION * tops * TERA, most)
+
+
+def step_read_s(
+    amounts: StepAmounts, device: CatalogDevice, engine: Engine, weight_bits: int
+) -> float:
+    """Return a step's reading at the reference rate, or its products where those take longer.
+
+    max(weights / rate, flop / (0.3 · peak)) + cache / rate
+    """
+    rate, peak = reference_bytes_per_s(device, engine), compute_flop_per_s(engine, weight_bits)
+    products_s = 0.0 if peak is None else amounts.flop / (STEP_SHARE * peak)
+    read_s = (amounts.body_bytes + amounts.head_bytes) / rate
+    return max(read_s, products_s) + amounts.cache_bytes / rate
 
 
 def compute_flop_per_s(engine: Engine, weight_bits: int = 4) -> float | None:

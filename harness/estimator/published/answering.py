@@ -13,6 +13,7 @@ from math import log
 from harness.builder.quantize.levels import QuantLevel
 from harness.estimator.memory import MemoryBreakdown, MemoryTerm
 from harness.estimator.published.amounts import (
+    STEP_SHARE,
     StepAmounts,
     compute_flop_per_s,
     counted_amounts,
@@ -183,9 +184,7 @@ def _step_parts(question: Question, cell: Cell) -> tuple[Part, ...]:
     rate = _read_rate(question, cell)
     weights = amounts.body_bytes + amounts.head_bytes
     peak = compute_flop_per_s(question.engine, question.level.weight_bits)
-    busy_s = 0.0
-    if question.batch > 1 and peak is not None:
-        busy_s = amounts.flop / (peak * _compute_share(question, cell))
+    busy_s = 0.0 if peak is None else _busy_s(question, cell, amounts.flop, peak)
     parts = []
     for name, read, flop in (
         ("body", amounts.body_bytes, amounts.flop * amounts.body_bytes / weights),
@@ -202,6 +201,15 @@ def _step_parts(question: Question, cell: Cell) -> tuple[Part, ...]:
     work = Work("layers", "time of a layer", question.batch, calls=waits)
     parts.append(Part(work, spent_s, SPENDS, "overhead"))
     return tuple(part for part in parts if part.seconds)
+
+
+def _busy_s(question: Question, cell: Cell, flop: float, peak: float) -> float:
+    """Return how long the products of a step take: of one row as it reads, of several as a pass."""
+    as_read = _read_rate(question, cell) / reference_bytes_per_s(question.device, question.engine)
+    one_row_s = flop / question.batch / (STEP_SHARE * peak * as_read)
+    if question.batch == 1:
+        return one_row_s
+    return max(one_row_s, flop / (peak * _compute_share(question, cell)))
 
 
 def _pass_parts(question: Question, peak: float, *, with_request: bool) -> tuple[Part, ...]:

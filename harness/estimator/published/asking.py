@@ -1,5 +1,6 @@
 """Published rows as questions: what each is asked as, and why some are asked nothing."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,17 +11,21 @@ from harness.estimator.published.amounts import (
     StepAmounts,
     compute_flop_per_s,
     pass_flop,
-    reference_bytes_per_s,
     step_amounts,
+    step_read_s,
 )
 from harness.estimator.published.effects import Place, place_of
 from harness.estimator.published.rows import PublishedRow
 from harness.estimator.published.runtimes import published_runtime, static_context_tokens
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.devices import CatalogDevice, Engine, catalog_device
+from harness.models.catalog.names import known_name
+from harness.models.catalog.target import plausible_parameters
+from harness.models.catalog.typical import typical_target
 from harness.models.specs.structure import ModelStructure
 
 USUAL_PROMPT = 64  # where none is stated: a short chat
+_MIXTURE = re.compile(r"moe|mixtral|\d+x\d|a\d+(?:\.\d+)?b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,8 @@ class AskedRow:
 
     @property
     def read_s(self) -> float:
-        """Its step's reading at the reference rate."""
-        return self.step.read_bytes / reference_bytes_per_s(self.device, self.engine)
+        """Its step's reading at the reference rate, or its products where they take longer."""
+        return step_read_s(self.step, self.device, self.engine, self.level.weight_bits)
 
     @property
     def compute_s(self) -> float | None:
@@ -117,16 +122,14 @@ def ask_row(row: PublishedRow) -> AskedRow | LeftOut:
     """Return one row as a question."""
     if row.weak is not None:
         return LeftOut(row, f"weak: {row.weak}")
-    try:
-        device = catalog_device(row.device)
-    except HarnessError:
+    device = _device(row)
+    if device is None:
         return LeftOut(row, "unknown device")
     engine = next((one for one in device.engine if one.kind == row.engine), None)
     if engine is None:
         return LeftOut(row, "the device has no such engine")
-    try:
-        model = catalog_model(row.model).structure
-    except HarnessError:
+    model = _model(row)
+    if model is None:
         return LeftOut(row, "unknown model")
     if row.level_name is None:
         return LeftOut(row, "precision not told")
@@ -146,6 +149,33 @@ def ask_row(row: PublishedRow) -> AskedRow | LeftOut:
         depth_tokens=min(row.depth_tokens, context - 1) if context else row.depth_tokens,
         prompt_tokens=prompt,
     )
+
+
+def _device(row: PublishedRow) -> CatalogDevice | None:
+    """Return the device by its key, else by its name in the source's words; None: it is unknown."""
+    plain = re.split(r"[(,;/]", row.device_text)[0]
+    for word in filter(None, (row.device, row.device_text, plain)):
+        try:
+            return catalog_device(word)
+        except HarnessError:
+            continue
+    return None
+
+
+def _model(row: PublishedRow) -> ModelStructure | None:
+    """Return the model by its name, else a typical decoder of its count; None: neither is known.
+
+    A mixture of experts reads few of its parameters: its count alone says too little.
+    """
+    try:
+        return catalog_model(known_name(row.model) or row.model).structure
+    except HarnessError:
+        if row.parameters is None or _MIXTURE.search(row.model.lower()):
+            return None
+    try:
+        return typical_target(plausible_parameters(row.parameters, row.model)).structure
+    except HarnessError:
+        return None
 
 
 def left_out_counts(left: Sequence[LeftOut]) -> dict[str, int]:

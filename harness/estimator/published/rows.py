@@ -6,6 +6,7 @@ the precision, and says what is weak about a row.
 
 import csv
 import lzma
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
@@ -64,6 +65,8 @@ LEVEL_WORDS = {
     "float": "fp16",
 }
 LEVEL_BITS = {4: "int4", 8: "int8-block", 16: "fp16", 32: "fp32"}
+# Bits in a precision's own words: `Q4_K_M`, `int8`, `w4a16`, `4-bit`.
+_WRITTEN_BITS = re.compile(r"\b(?:iq|q|u?int|w|fp|bf|f|mxfp|nvfp)(\d{1,2})|\b(\d{1,2})[ -]?bits?\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class PublishedRow:
         j_per_token: energy of a generated token.
         source: where it stands.
         note: precision, and what else matters.
+        device_text: the device in the source's words.
+        parameters: of the model, as the source counts them.
     """
 
     line: int
@@ -105,6 +110,8 @@ class PublishedRow:
     j_per_token: float | None
     source: str
     note: str
+    device_text: str = ""
+    parameters: int | None = None
 
     @property
     def precision(self) -> str:
@@ -116,7 +123,9 @@ class PublishedRow:
         """The quantization level that is nearest; None: none is."""
         lower = self.precision.lower()
         found = (level for word, level in LEVEL_WORDS.items() if lower.startswith(word))
-        return next(found, None) or LEVEL_BITS.get(int(self.bits or 0))
+        written = None if self.bits else _WRITTEN_BITS.search(lower)
+        bits = int(written[1] or written[2]) if written else int(self.bits or 0)
+        return next(found, None) or LEVEL_BITS.get(bits)
 
     @property
     def weak(self) -> str | None:
@@ -153,20 +162,28 @@ def read_published(path: Path) -> tuple[PublishedRow, ...]:
         )
     except (OSError, ValueError, lzma.LZMAError) as error:
         raise StorageError(f"{path.name} cannot be read: {error}", fix="check the path") from None
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1)]
-    kept = [(number, line) for number, line in lines if line.strip() and line[0] != "#"]
-    numbers = [number for number, _ in kept]
-    cells = list(csv.reader(StringIO("\n".join(line for _, line in kept))))
-    if not cells:
+    records = _records(text, path.name)
+    if not records:
         raise UsageError(f"{path.name} holds no rows", fix=f"a header of {len(COLUMNS)} columns")
-    _check_header(tuple(cells[0]), path.name)
-    pairs = zip(numbers[1:], cells[1:], strict=True)
-    return tuple(_row(line, number, path.name) for number, line in pairs)
+    header = tuple(cell.strip() for cell in records[0][1])
+    _check_header(header, path.name)
+    return tuple(_row(header, cells, line, path.name) for line, cells in records[1:])
+
+
+def _records(text: str, name: str) -> list[tuple[int, list[str]]]:
+    """Return the cells of each record with its last line; comments and empty lines are none."""
+    lines = ("\n" if line.startswith("#") else line for line in StringIO(text, newline=None))
+    reader = csv.reader(lines)
+    try:
+        return [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
+    except csv.Error as error:
+        where = f"{name}, line {reader.line_num}"
+        raise UsageError(f"{where}: {error}", fix="is a quote left open above it?") from None
 
 
 def _check_header(header: tuple[str, ...], name: str) -> None:
-    """Refuse a header of other columns, and one that leaves out units."""
-    if header == COLUMNS:
+    """Refuse a header of other columns, and one that leaves out units; any order will do."""
+    if sorted(header) == sorted(COLUMNS):
         return
     units = {column.rsplit("_", 1)[0]: column for column in COLUMNS if "_" in column}
     units |= {"prefill": "prefill_tok_s", "decode": "decode_tok_s"}
@@ -179,24 +196,26 @@ def _check_header(header: tuple[str, ...], name: str) -> None:
     missing = next((column for column in COLUMNS if column not in header), None)
     if unknown is not None:
         raise UsageError(f"{name}: no column is called {unknown!r}", suggestion(unknown, COLUMNS))
-    what = f"the column {missing!r} is missing" if missing else "its columns stand in another order"
+    twice = next((column for column in header if header.count(column) > 1), None)
+    what = f"the column {missing!r} is missing" if missing else f"{twice!r} stands there twice"
     raise UsageError(f"{name}: {what}", fix=f"the header {','.join(COLUMNS)}")
 
 
-def _row(cells: list[str], line: int, name: str) -> PublishedRow:
+def _row(header: tuple[str, ...], cells: list[str], line: int, name: str) -> PublishedRow:
     """Return one row of cells."""
     where = f"{name}, line {line}"
     if len(cells) != len(COLUMNS):
         raise UsageError(
             f"{where}: {len(cells)} cells of {len(COLUMNS)}", fix="quote cells that hold commas"
         )
-    texts = dict(zip(COLUMNS, cells, strict=True))
+    texts = {key: cell.strip() for key, cell in zip(header, cells, strict=True)}
     numbers = {key: _number(texts[key], key, where) for key in NUMBERS}
     prompt, context = numbers["prompt_tokens"], numbers["context_tokens"]
+    count = _number(texts["parameters"], "parameters", where)
     return PublishedRow(
         line=line,
         device=texts["device_key"],
-        engine=texts["engine"],
+        engine=texts["engine"].lower(),
         runtime=texts["runtime"],
         model=texts["model"],
         bits=numbers["bits"],
@@ -210,6 +229,8 @@ def _row(cells: list[str], line: int, name: str) -> PublishedRow:
         j_per_token=numbers["j_per_token"],
         source=texts["source"],
         note=texts["note"],
+        device_text=texts["device"],
+        parameters=None if count is None else int(count),
     )
 
 
@@ -227,8 +248,8 @@ NUMBERS = (
 
 
 def _number(text: str, column: str, where: str) -> float | None:
-    """Return a positive number, None of an empty cell."""
-    if not text.strip():
+    """Return a positive number, None of an empty cell; 0 tokens are none that were stated."""
+    if not text or (text == "0" and column.endswith("_tokens")):
         return None
     try:
         value = float(text)

@@ -30,6 +30,15 @@ _REPORTED = re.compile(
 )
 _MEMORY_SIZE = re.compile(r"-\d+-?gb$")  # rtx-3060-12gb, where no key says it
 _ULTRA_TIER = re.compile(r"^core-ultra-x?[3579]-")  # keys go without: Core Ultra 7 155H
+# What people add to the name of an Apple chip: its GPU's cores, or the computer that holds it.
+_APPLE = (
+    re.compile(r"(?:apple-)?(m\d-(?:pro|max|ultra))-\d\d(?:-cores?)?"),
+    re.compile(
+        r"(?:macbook-air|macbook-pro|mac-mini|mac-studio|mac-pro|imac|ipad-air|ipad-pro)"
+        r"-(m\d(?:-(?:pro|max|ultra))?)"
+    ),
+)
+_CORE_I = re.compile(r"i[3579]-\d")  # Intel's own names begin with Core
 # Words before a name that people type and keys do without.
 _MAKERS = ("nvidia", "geforce", "amd", "radeon", "intel", "apple", "qualcomm", "google", "samsung")
 
@@ -248,6 +257,8 @@ def _spellings(name: str) -> list[str]:
         words = words[1:]
         found.append("-".join(words))
     found += [_ULTRA_TIER.sub("core-ultra-", word) for word in found]
+    found += [f"core-{word}" for word in found if _CORE_I.match(word)]
+    found += [match[1] for word in found for one in _APPLE if (match := one.fullmatch(word))]
     shorter = [_MEMORY_SIZE.sub("", word) for word in found]
     return list(dict.fromkeys([*found, *shorter]))
 

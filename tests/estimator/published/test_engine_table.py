@@ -6,8 +6,15 @@ import pytest
 
 from harness.builder.quantize.levels import find_level
 from harness.core.errors import UsageError
-from harness.estimator.nearest import question_range
-from harness.estimator.published.asking import ask_rows
+from harness.estimator.answer import estimate
+from harness.estimator.nearest import question_range, row_question
+from harness.estimator.published.amounts import (
+    FEWEST_TOPS,
+    READ_PER_OPERATION,
+    TERA,
+    reference_bytes_per_s,
+)
+from harness.estimator.published.asking import ask_row, ask_rows
 from harness.estimator.published.cells import make_table, table_text
 from harness.estimator.published.effects import KINDS, Place, engine_kind
 from harness.estimator.published.fit import fit_all
@@ -22,6 +29,7 @@ from harness.estimator.published.runtimes import (
 )
 from harness.estimator.published.table import ANOTHER, engine_table, two_part
 from harness.models.catalog.devices import FAMILIES, catalog_device, catalog_devices
+from harness.models.catalog.target import catalog_target
 
 TABLE = engine_table()
 GEFORCE = Place("card", "geforce", is_phone=False, device="rtx-3090", runtime="llama.cpp")
@@ -141,10 +149,36 @@ def test_bits_of_files_and_contexts_of_graphs():
     assert static_context_tokens("ort", "cpu") == 0
 
 
+def test_a_small_npu_reads_no_slower_than_the_smallest_that_was_published():
+    """Two operations a weight: 6 TOPS are a hundred times what any memory gives."""
+    small = catalog_device("rk3588")
+    engine = next(one for one in small.engine if one.kind == "npu")
+    assert engine.int8_tops == 6
+    larger = replace(engine, int8_tops=FEWEST_TOPS)
+    rate = reference_bytes_per_s(small, engine)
+    assert rate == reference_bytes_per_s(small, larger)
+    assert rate > 3 * READ_PER_OPERATION * 6 * TERA
+
+
+@pytest.mark.parametrize(("board", "bound"), [("rpi4", "compute"), ("rpi5", "memory")])
+def test_a_step_takes_its_products_at_least(board, bound):
+    """Without products of four bytes at once a processor multiplies slower than it reads."""
+    step = estimate(catalog_target("llama-3.2-1b"), "int4", device=board).speeds
+    assert step.bound == bound
+
+
+@pytest.mark.parametrize("board", ["rpi4", "rpi5"])
+def test_a_step_is_answered_as_it_is_asked(board):
+    """reading, or products, over the share that is reached, and the time of each layer."""
+    row = next(one for one in shipped_rows() if one.device == "rpi5" and one.bits == 4)
+    asked = ask_row(replace(row, device=board))
+    ends, cell = question_range(asked), row_question(asked).cell
+    expected_s = asked.read_s / cell.step[0] + asked.step.layers * cell.step[1] * 1e-6
+    assert (ends.low * ends.high) ** -0.5 == pytest.approx(expected_s)
+
+
 def test_the_reading_of_an_npu_is_not_the_memory_of_its_device():
     """A Hexagon of 45 TOPS on 135 GB/s reads some 36 GB/s, as published for 8 billion at w4a16."""
-    from harness.estimator.published.amounts import reference_bytes_per_s
-
     device = catalog_device("snapdragon-x-elite")
     npu = next(engine for engine in device.engine if engine.kind == "npu")
     place = Place("npu", "hexagon", is_phone=False, device=device.key, runtime="genie")

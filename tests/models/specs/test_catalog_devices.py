@@ -134,6 +134,12 @@ def test_shares_are_shares(key):
         ("GeForce RTX 3060 12 GB", "rtx-3060"),
         ("jetson orin nx 8gb", "jetson-orin-nx-8gb"),
         ("galaxy-s25", "snapdragon-8-elite"),
+        ("m1-max-32", "apple-m1-max"),
+        ("Apple M2 Ultra 76 cores", "apple-m2-ultra"),
+        ("mac-studio-m4-max", "apple-m4-max"),
+        ("MacBook Pro M3", "apple-m3"),
+        ("i7-1165g7", "core-i7-1165g7"),
+        ("Intel i5-12400 CPU", "core-i5-12400"),
     ],
 )
 def test_aliases_and_spelling(word, key):
