@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,4 +153,23 @@ def _each_once(sources: "Sequence[Source]") -> "list[Source]":
             tell(f"passed over, the run {run_id} is there already: {source.name}")
         else:
             kept.append(source)
-    return kept
+    return [rest for source in kept if (rest := _without_copies(source, kept)) is not None]
+
+
+def _without_copies(source: "Source", every: "Sequence[Source]") -> "Source | None":
+    """A source without runs that lie in files of their own as well; None: nothing is left."""
+    from msgspec import structs
+
+    from harness.results.merged import joined, runs_of
+
+    others = [one.document for one in every if not one.document.sources]
+    runs = runs_of(source.document)
+    left = [run for run in runs if run not in others]
+    if not source.document.sources or len(left) == len(runs):
+        return source
+    if not left:
+        tell(f"passed over, each of its runs is there already: {source.name}")
+        return None
+    rest = left[0] if len(left) == 1 else joined(left, source.document.run_id)
+    environment = source.document.environment
+    return replace(source, document=structs.replace(rest, environment=environment))

@@ -11,7 +11,7 @@ from harness.cli.output import tell
 from harness.core.errors import HarnessError, UsageError
 from harness.results.document import is_document, read_document
 from harness.results.journal import SUFFIX, document_of
-from harness.results.merged import runs_of
+from harness.results.merged import each_run_once
 from harness.results.schema import Document
 
 LATEST, PREVIOUS = "latest", "prev"
@@ -73,19 +73,16 @@ def lone_journals(folder: Path) -> list[Path]:
 def read_side(argument: str) -> list[Document]:
     """Read every run of the results files that an argument means, by time.
 
-    A merged document is as many runs. A file must be one; in a folder or a pattern other JSON is
-    passed over, and told on stderr. So is the journal of a killed run that cannot be read: it is
-    one of many.
+    A merged document is as many runs, each of which counts once. A file must be one; in a folder or
+    a pattern other JSON is passed over, and told on stderr. So is the journal of a killed run that
+    cannot be read: it is one of many.
 
     Raises:
         UsageError: it means no results file.
         ResultFormatError: a results file is damaged or newer than this version.
         StorageError: a file cannot be read.
     """
-    return sorted(
-        (run for document in _documents(argument) for run in runs_of(document)),
-        key=lambda one: one.created_utc,
-    )
+    return sorted(each_run_once(_documents(argument)), key=lambda one: one.created_utc)
 
 
 def _documents(argument: str) -> list[Document]:

@@ -39,7 +39,9 @@ from harness.history.rows import (
 from harness.history.sources import Source
 from harness.history.tables import STORED, TABLES, columns_of
 from harness.history.votes import keep_steps
+from harness.results.merged import is_measured, runs_of
 from harness.results.schema import Document, Record
+from harness.results.validity import why_left_out
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -228,7 +230,22 @@ class _Adding:
                 decode_outline(content)  # says what it is instead
             self._others.append((str(source.path), "no results file"))
             return
-        self._put(*self._read(source, content), (path, *state, digest))
+        self._put_runs(*self._read(source, content), (path, *state, digest))
+
+    def _put_runs(self, document: Document, kind: str, file: tuple[str, int, int, str]) -> None:
+        """Let the rows of a document wait; of a merged one those of each run that is not here."""
+        if not document.sources:
+            self._put(document, kind, file)
+            return
+        for run in filter(is_measured, runs_of(document)):
+            if not self._says_as_much(run.run_id, kind, run):
+                self._put(run, kind, file)
+
+    def _says_as_much(self, run_id: str, kind: str, run: Document) -> bool:
+        """Whether the index has a run already, of whose file a merged document is a copy."""
+        before = self._runs.get(run_id)
+        whole = sum(why_left_out(record) is None for record in run.records)
+        return before is not None and before[1][:2] >= _rank(kind, whole, "")[:2]
 
     def _read(self, source: Source, content: bytes) -> tuple[Document, str]:
         """The run of a file, and its kind: what was cut is a part of a run, as a journal is."""

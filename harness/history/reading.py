@@ -18,7 +18,6 @@ from harness.results.checksum import check_content
 from harness.results.cut import CutDocument, cut_document
 from harness.results.document import decode_document
 from harness.results.environment import Environment, MachineFacts
-from harness.results.machine_views import on_one_machine
 from harness.results.metrics import find_metric
 from harness.results.plan import RunPlan
 from harness.results.replies import Hardware, Placement
@@ -90,10 +89,10 @@ def decode_outline(content: bytes) -> Document:
         content = utf8_from(content)
         found = _DECODER.decode(content)
         if found.schema != SCHEMA or found.schema_version not in AS_NOW or found.sources:
-            return on_one_machine(decode_document(content))
+            return decode_document(content)
         document = _typed(found)
     except (ValueError, RecursionError):  # whatever it is, the strict reader has a sentence for it
-        return on_one_machine(decode_document(content))
+        return decode_document(content)
     check_content(content, found.checksum)
     return document
 

@@ -10,7 +10,6 @@ from statistics import median
 
 from msgspec import structs
 
-from harness.core.errors import ResultFormatError
 from harness.results.environment import Environment, ReadBandwidth
 from harness.results.machines import machine_of
 from harness.results.merged import is_measured, joined, runs_of
@@ -108,23 +107,6 @@ def named_apart(document: Document) -> Document:
         if (place := record.source) is not None
     ]
     return structs.replace(document, records=tuple(records))
-
-
-def on_one_machine(document: Document) -> Document:
-    """Return a document that is of one run, or of different cells on one machine.
-
-    Raises:
-        ResultFormatError: it is of several machines, or of several runs of one cell.
-    """
-    count, runs = len(measured_machines(document)), len(document.sources)
-    cells = [record.cell for record in document.records]
-    if count > 1 or (runs and len(set(cells)) < len(cells)):
-        told = f"{count} machines" if count > 1 else f"{runs} runs"
-        raise ResultFormatError(
-            f"it is merged of {told}, and one is taken at a time",
-            fix="give the results that it was merged of",
-        )
-    return as_one_machine(document)
 
 
 def _plain_name(run: Document) -> str:

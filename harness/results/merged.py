@@ -40,6 +40,19 @@ def runs_of(document: Document) -> tuple[Document, ...]:
     )
 
 
+def each_run_once(documents: Iterable[Document]) -> tuple[Document, ...]:
+    """The runs of some documents, each once: a merged document may lie beside what it is of.
+
+    Runs of one name that say different things are all there.
+    """
+    found: dict[str, list[Document]] = {}
+    for run in (run for document in documents for run in runs_of(document)):
+        same = found.setdefault(run.run_id, [])
+        if run not in same:
+            same.append(run)
+    return tuple(run for same in found.values() for run in same)
+
+
 def joined(runs: Sequence[Document], run_id: str) -> Document:
     """One document of several runs, in their order.
 

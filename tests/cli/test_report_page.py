@@ -10,9 +10,12 @@ import pytest
 from harness.cli.main import main
 from harness.core.errors import EXIT_DEVICE, EXIT_OK, EXIT_STORAGE, EXIT_USAGE
 from harness.report.page import draw, frame
+from harness.results.document import encode_document
 from harness.results.journal import encode_line
+from harness.results.merged import joined
 from harness.results.schema import SCHEMA_VERSION
 from tests.cli.test_ab_command import ab_header, ab_side
+from tests.fleet.results import result
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = ROOT / "results" / "reference" / "default.json"
@@ -58,6 +61,23 @@ def test_the_order_is_that_of_time_and_a_file_that_is_meant_twice_is_drawn_once(
     assert "the run run-20261122-111219-a925 is there already: default" in said.err
     text = text_of(page)
     assert text.index("20261122-111219-a925") < text.index("20261122-141609-c9d3")
+
+
+def test_runs_of_a_merged_document_are_not_drawn_again(tmp_path, capsys):
+    """A fleet keeps each result and all of them as one in the same folder."""
+    runs = [result(number, "a" * 16) for number in (0, 1)]
+    folder = tmp_path / "fleet-results"
+    folder.mkdir()
+    for number, run in enumerate(runs):
+        (folder / f"result-{number}.json").write_bytes(encode_document(run))
+    (folder / "fleet-1.json").write_bytes(encode_document(joined(runs, "merge-1")))
+    assert report(folder, "--html", tmp_path / "out.html") == EXIT_OK
+    said = capsys.readouterr()
+    assert ": 2 runs, " in said.out
+    assert "each of its runs is there already: fleet-1" in said.err
+    (folder / "result-1.json").unlink()
+    assert report(folder, "--html", tmp_path / "out.html") == EXIT_OK
+    assert ": 2 runs, " in capsys.readouterr().out
 
 
 def test_what_cannot_be_read_of_a_folder_is_named_on_the_page(folder, tmp_path, capsys):

@@ -11,6 +11,7 @@ from harness.core.errors import EXIT_DEVICE, EXIT_OK, EXIT_USAGE
 from harness.report.page import frame
 from harness.report.site import frame as site_frame
 from harness.results.document import encode_document
+from harness.results.merged import joined
 from tests.report.site.site_documents import document, record
 from tests.results.results_samples import unchecked
 from tests.ssh_keys import allowed_line, make_key, needs_keygen
@@ -50,6 +51,19 @@ def results(tmp_path):
 
 def build(results, site, *more):
     return main(["site", str(results), "-o", str(site), *more])
+
+
+def test_a_merged_document_gives_the_runs_that_no_other_file_has(tmp_path, capsys):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    runs = [document(record(100.0 + day), day=day) for day in (1, 2, 3)]
+    (folder / "fleet.json").write_bytes(encode_document(joined(runs, "merge-1")))
+    (folder / "result-1.json").write_bytes(encode_document(runs[0]))
+    assert build(folder, tmp_path / "site") == EXIT_OK
+    shown = capsys.readouterr().out
+    assert "1 cell of 3 runs, 1 machine" in shown
+    assert "not read" not in shown
+    assert len(list((tmp_path / "site").rglob("documents/*.json"))) == 2
 
 
 def test_a_site_is_built_of_what_can_be_read_and_names_the_rest(results, tmp_path, capsys):

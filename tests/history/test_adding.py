@@ -16,6 +16,7 @@ from harness.history.sources import find_sources
 from harness.history.tables import INDEX_VERSION, STORED
 from harness.results.bounds import MOST_FILE_BYTES
 from harness.results.document import encode_document, read_document
+from harness.results.merged import joined
 from harness.results.schema import Cell, Document
 from harness.results.validity import why_left_out
 from tests.history.made_runs import invalid, records_of, run_of, write_runs
@@ -166,6 +167,20 @@ def test_of_two_files_of_a_run_the_one_that_says_more_stays_in_any_order(tmp_pat
         assert asked(index, "SELECT count(*) FROM records") == [(2,)]
         assert asked(index, "SELECT records, counted FROM runs") == [(2, 2)]
         assert asked(index, "SELECT count(DISTINCT cell) FROM measured") == [(2,)]
+
+
+@pytest.mark.parametrize("name", ["a-merged.json", "z-merged.json"])
+def test_a_merged_document_is_its_runs_each_of_which_counts_once(index, tmp_path, name):
+    """Whether it lies alone, before, or behind the results that it was made of."""
+    runs = [run_of(day, *records_of(100.0 + day)) for day in (0, 1)]
+    merged = joined([*runs, run_of(2, *records_of(90.0))], "merge-1")
+    write_runs(tmp_path / "r", runs)
+    (tmp_path / "r" / name).write_bytes(encode_document(merged))
+    done = add(index, tmp_path / "r")
+    assert (done.damaged, done.runs, done.superseded) == ((), 3, 0 if name > "r" else 2)
+    assert asked(index, "SELECT count(*), count(DISTINCT run_id) FROM runs") == [(3, 3)]
+    assert asked(index, "SELECT count(*) FROM records") == [(6,)]
+    assert add(index, tmp_path / "r").runs == 0
 
 
 def test_both_files_of_a_run_in_one_folder_give_one_run(index, tmp_path):

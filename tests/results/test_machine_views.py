@@ -1,9 +1,7 @@
 """Machines of documents: their names, their runs, their peaks; nobody's host among them."""
 
-import pytest
 from msgspec import structs
 
-from harness.core.errors import ResultFormatError
 from harness.fleet.laying import cells_of
 from harness.fleet.merge import merge
 from harness.results.environment import ReadBandwidth
@@ -11,7 +9,6 @@ from harness.results.machine_views import (
     as_one_machine,
     machine_views,
     names_by_source,
-    on_one_machine,
 )
 from harness.runner.settings import load_settings
 from tests.fleet.results import result
@@ -52,13 +49,8 @@ def test_the_peak_of_a_machine_is_the_median_of_its_runs():
 
 
 def test_a_document_of_one_run_stays_as_it_is():
-    assert on_one_machine(result(0, A)) == result(0, A)
+    assert as_one_machine(result(0, A)) == result(0, A)
     assert names_by_source(result(0, A)) == ()
-
-
-def test_several_machines_are_no_one_machine():
-    with pytest.raises(ResultFormatError, match="merged of 2 machines"):
-        on_one_machine(merged(result(0, A), result(0, B)))
 
 
 def test_cells_that_nobody_measured_belong_to_none():

@@ -160,7 +160,8 @@ def make_plan(
     refused = [*unread, *(refusal for one in files for refusal in one.refused)]
     cells = _cells([row for one in files for row in one.rows])
     documents = [one.source for one in files if one.rows]
-    named = slugs(source.file.removesuffix(".json") for source in documents) if copies else {}
+    stems = dict.fromkeys(source.file.removesuffix(".json") for source in documents)
+    named = slugs(stems) if copies else {}
     return SitePlan(
         policy=policy,
         cells=cells,

@@ -18,7 +18,9 @@ from harness.report.site.policy import Policy, Refusal
 from harness.results.checksum import checksum_of
 from harness.results.document import decode_document, is_document
 from harness.results.journal import SUFFIX, document_of
-from harness.results.machine_views import on_one_machine
+from harness.results.merged import is_measured
+from harness.results.merged import runs_of as merged_of
+from harness.results.schema import Document
 from harness.results.signature import (
     Signature,
     SignatureState,
@@ -71,18 +73,10 @@ def read_folder(folder: Path, policy: Policy, allowed: Path | None = None) -> Re
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder", fix="the folder of results files")
     read, runs = Read(), dict[str, str]()
-    for path in _files(folder):
+    for path in list(_merged_beside(folder, policy, allowed, read, runs)):
         name = path.relative_to(folder).as_posix()
-        if path.name.endswith(SUFFIX):
-            if not document_of(path).exists():
-                read.unread.append(Refusal(name, "whole", LEFT))
-            continue
-        found = _read(path, name, policy, allowed, runs)
-        if isinstance(found, Refusal):
-            read.unread.append(found)
-        elif found is not None:
-            read.loaded.append(found)
-            read.places[name] = path
+        read.loaded += _read_merged(path, name, policy, allowed, runs)
+        read.places[name] = path
     if not read.loaded and not read.unread:
         raise UsageError(
             f"{folder} holds no results file", fix="a folder of files that `bench run` wrote"
@@ -90,18 +84,40 @@ def read_folder(folder: Path, policy: Policy, allowed: Path | None = None) -> Re
     return read
 
 
+def _merged_beside(
+    folder: Path, policy: Policy, allowed: Path | None, read: Read, runs: dict[str, str]
+) -> Iterator[Path]:
+    """Read every document of one run; yield those that are merged, whose runs may be among them."""
+    for path in _files(folder):
+        name = path.relative_to(folder).as_posix()
+        if path.name.endswith(SUFFIX):
+            if not document_of(path).exists():
+                read.unread.append(Refusal(name, "whole", LEFT))
+            continue
+        found = _read(path, name, policy, allowed, runs)
+        if isinstance(found, Document):
+            yield path
+        elif isinstance(found, Refusal):
+            read.unread.append(found)
+        elif found is not None:
+            read.loaded.append(found)
+            read.places[name] = path
+
+
 def _read(
     path: Path, name: str, policy: Policy, allowed: Path | None, runs: dict[str, str]
-) -> Loaded | Refusal | None:
-    """One file, judged; None: it is other JSON."""
+) -> Loaded | Refusal | Document | None:
+    """One file, judged; None: it is other JSON. A merged document is not judged, but given back."""
     try:
         content = _content(path)
     except StorageError as error:
         return unreadable(name, error.problem)
     try:
-        document = on_one_machine(decode_document(content))
+        document = decode_document(content)
     except HarnessError as error:
         return unreadable(name, error.problem) if is_document(path) else None
+    if document.sources:
+        return document
     found = load(
         document,
         name,
@@ -113,6 +129,20 @@ def _read(
     if found.rows:  # a copy that is refused, for its signature say, takes the place of none
         runs[document.run_id] = name
     return found
+
+
+def _read_merged(
+    path: Path, name: str, policy: Policy, allowed: Path | None, runs: dict[str, str]
+) -> Iterator[Loaded]:
+    """Yield the runs of a merged document that no other file holds, judged."""
+    content = _content(path)
+    checksum, signature = _checksum(content), _signature(path, allowed)
+    for run in filter(is_measured, merged_of(decode_document(content))):
+        if run.run_id not in runs:
+            found = load(run, name, policy, checksum=checksum, signature=signature)
+            if found.rows:
+                runs[run.run_id] = name
+            yield found
 
 
 def _content(path: Path) -> bytes:
