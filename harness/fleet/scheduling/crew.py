@@ -12,7 +12,7 @@ from harness.core.errors import DeviceError
 from harness.fleet.scheduling.engine import load_engine
 from harness.fleet.scheduling.guard import PLAIN, ForeignObjectError, answering, only
 from harness.fleet.scheduling.jobs import Order
-from harness.fleet.scheduling.security import SchedulerAddress
+from harness.fleet.scheduling.security import SchedulerAddress, check_handshake
 from harness.fleet.scheduling.task import BEGUN, run_cell
 
 CONNECT_S = 20.0
@@ -198,6 +198,7 @@ def _instead(reason: str) -> ForeignObjectError:
 
 
 def _connected(engine: ModuleType, scheduler: SchedulerAddress) -> Any:
+    check_handshake(scheduler)
     try:
         return engine.Client(
             scheduler.text,

@@ -8,6 +8,7 @@ of the fleet's own authority.
 import ipaddress
 import re
 import socket
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from harness.core.errors import DeviceError, StorageError, UsageError
 
 ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
+HANDSHAKE_S = 5.0
+FIX = "certificates that one authority has signed, on every side (docs/fleet.md)"
 EXAMPLE = "tls://10.0.0.5:8786 with --tls-ca, --tls-cert and --tls-key, or tcp://127.0.0.1:8786"
 
 
@@ -92,7 +95,7 @@ def scheduler_address(
 
     Raises:
         UsageError: no address, TLS without all three files, files without TLS, or an address beyond
-            this machine without TLS.
+            this machine without TLS; files that are no certificates, or no key that belongs to one.
         StorageError: a file cannot be read.
     """
     match = ADDRESS.fullmatch(text)
@@ -113,7 +116,70 @@ def scheduler_address(
         raise UsageError(f"{text} needs certificates", "--tls-ca, --tls-cert and --tls-key")
     for file in (ca, cert, key):
         _check_readable(file)
-    return SchedulerAddress(text, is_local, Certificates(ca, cert, key))
+    files = Certificates(ca, cert, key)
+    _context(files)
+    return SchedulerAddress(text, is_local, files)
+
+
+def check_handshake(scheduler: SchedulerAddress) -> None:
+    """Shake hands with a scheduler once, which says in words what dask repeats in silence.
+
+    One that does not answer at all is for dask to wait for.
+
+    Raises:
+        DeviceError: it shows or takes another authority's certificates, or speaks no TLS.
+    """
+    if scheduler.certificates is None:
+        return
+    context = _context(scheduler.certificates)
+    host, _, port = scheduler.text.partition("://")[2].rpartition(":")
+    try:
+        with (
+            socket.create_connection((host.strip("[]"), int(port)), HANDSHAKE_S) as plain,
+            context.wrap_socket(plain) as shaken,
+        ):
+            shaken.recv(1)  # of TLS 1.3 a refusal of our certificate comes only now
+    except ssl.SSLError as error:
+        raise DeviceError(_refusal(scheduler, error), fix=FIX) from error
+    except OSError:
+        return
+
+
+def _refusal(scheduler: SchedulerAddress, error: ssl.SSLError) -> str:
+    """Which side does not take which certificate, and why."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message
+        return f"the certificate of {scheduler.text} is not taken: {why} (--tls-ca)"
+    reason = (error.reason or "").lower().replace("_", " ")
+    _, is_alert, alert = reason.partition("alert ")
+    if is_alert:
+        return f"{scheduler.text} does not take our certificate: {alert} (--tls-cert)"
+    return f"{scheduler.text} speaks no TLS: {reason or error}"
+
+
+def _context(files: Certificates) -> ssl.SSLContext:
+    """What TLS makes of the files.
+
+    Raises:
+        UsageError: one is no PEM file of its kind, or the key belongs to another certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # as dask has it: whoever the authority signed is of the fleet
+    try:
+        context.load_verify_locations(files.ca)
+    except (ssl.SSLError, ValueError) as error:
+        raise UsageError(
+            f"{str(files.ca)!r} holds no certificates", fix="--tls-ca: those of the authority, PEM"
+        ) from error
+    try:
+        context.load_cert_chain(files.cert, files.key, password=lambda: b"")
+    except (ssl.SSLError, ValueError) as error:
+        reason = (getattr(error, "reason", None) or str(error)).lower().replace("_", " ")
+        raise UsageError(
+            f"{str(files.cert)!r} and {str(files.key)!r} are no certificate with its key: {reason}",
+            fix="--tls-cert and --tls-key of one side, PEM, the key without a password",
+        ) from error
+    return context
 
 
 def _is_loopback(host: str) -> bool:

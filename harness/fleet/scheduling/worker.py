@@ -8,7 +8,6 @@ result lies in the worker's folder; the process then ends.
 import asyncio
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +18,7 @@ from harness.core.findings import Log
 from harness.fleet.scheduling.engine import load_engine
 from harness.fleet.scheduling.guard import OF_WORKERS, answering, only, refusing_task
 from harness.fleet.scheduling.offer import EXTRA, UNITS, resources
-from harness.fleet.scheduling.security import SchedulerAddress
+from harness.fleet.scheduling.security import SchedulerAddress, check_handshake
 from harness.fleet.scheduling.task import BEGUN, Station, work_at
 
 # Requests to a worker that load code or files, or read what it does.
@@ -31,6 +30,7 @@ BLOCKED = (
 HEARTBEAT_S = 5.0
 CONNECT_S = 30.0  # how long a scheduler is waited for
 CLOSE_S = 5.0
+TAKEN = "name taken"  # in what dask's scheduler answers
 LOST = "the scheduler is gone; `bench merge` makes one document of the results here"
 
 
@@ -57,6 +57,7 @@ def serve(scheduler: SchedulerAddress, station: Station, stop: Callable[[], None
         raise StorageError(
             f"{str(station.out)!r} cannot be made: {error.strerror}", fix="another --out"
         ) from error
+    check_handshake(scheduler)
     work_at(station)
     try:
         with (
@@ -101,10 +102,7 @@ async def _work(
     try:
         await worker
     except (TimeoutError, OSError, RuntimeError, ValueError) as error:
-        raise DeviceError(
-            f"no scheduler takes this worker at {scheduler.text}: {_first_cause(error)}",
-            fix="start one (docs/fleet.md), or check address and certificates",
-        ) from error
+        raise _not_taken(scheduler, station.offer.name, _first_cause(error)) from error
     worker.periodic_callbacks["find-missing"].stop()  # of tasks that need others: none does
     log(f"worker {station.offer.name} at {scheduler.text}: {_devices(station)}")
     try:
@@ -143,6 +141,19 @@ def worker_class(engine: ModuleType) -> Any:
     return type("FleetWorker", (engine.Worker,), parts)
 
 
+def _not_taken(scheduler: SchedulerAddress, name: str, cause: str) -> DeviceError:
+    """Why a scheduler has not become this worker's, in words."""
+    if TAKEN in cause:
+        return DeviceError(
+            f"{scheduler.text} has a worker that is called {name} already",
+            fix="--name another word; one that has just gone is forgotten within a minute",
+        )
+    return DeviceError(
+        f"no scheduler takes this worker at {scheduler.text}: {cause}",
+        fix="start one (docs/fleet.md), or check address and certificates",
+    )
+
+
 def _devices(station: Station) -> str:
     return ", ".join(
         f"{one.row} (simulated)" if one.simulated else one.row for one in station.offer.devices
@@ -153,8 +164,3 @@ def _first_cause(error: BaseException) -> str:
     while (before := error.__cause__ or error.__context__) is not None:
         error = before
     return str(error) or type(error).__name__
-
-
-def default_out() -> Path:
-    """Where results of a worker lie, if nothing else is said."""
-    return Path("fleet-results")

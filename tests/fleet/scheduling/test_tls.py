@@ -13,6 +13,7 @@ from harness.fleet.scheduling import crew as crew_module
 from harness.fleet.scheduling.crew import open_crew
 from harness.fleet.scheduling.gathering import Asked, gather
 from harness.fleet.scheduling.security import scheduler_address
+from tests.fleet.scheduling.authority import certificates
 from tests.fleet.scheduling.processes import fleet, null_cells
 
 pytest.importorskip("distributed", reason="pip install 'ondevice-bench[fleet]'")
@@ -20,22 +21,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates"),
 ]
-CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
 HOST = "10.213.77.1"  # of the network of namespaces
-
-
-def openssl(folder: Path, *words: str) -> None:
-    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-
-def certificates(folder: Path) -> Path:
-    """An authority of its own, and one side that it has signed."""
-    folder.mkdir()
-    openssl(folder, "req", "-x509", *CURVE, "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca")
-    openssl(folder, "req", *CURVE[:-2], "-subj", "/CN=side", "-keyout", "key", "-out", "side.csr")
-    signed = ("-CA", "ca", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-out", "cert")
-    openssl(folder, "x509", "-req", "-in", "side.csr", *signed)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +62,7 @@ def test_a_fleet_with_certificates_and_who_has_none_of_them(ours, theirs, tmp_pa
             found = gather(crew, Asked(null_cells(3), "each", tmp_path / "out"), quiet, print)
         assert (len(found.results), found.losses) == (3, ())
         with (
-            pytest.raises(DeviceError, match="no scheduler answers"),
+            pytest.raises(DeviceError, match="is not taken"),
             open_crew(address(one.address, theirs)),
         ):
             pass
