@@ -18,6 +18,7 @@ from harness.report.numbers import three_digits
 from harness.report.rows import Row, half_width_of, make_rows, rate_of, test_of
 from harness.report.sensitivity import draw_sensitivities
 from harness.results.metrics import rate_of_kind
+from harness.results.progress import command_line
 from harness.results.schema import Document, kind_of
 
 WIDTH = 78
@@ -136,10 +137,11 @@ def _further(rows: Sequence[Row], left_out: Sequence[str], called: str) -> Itera
     if left_out:
         yield _wrapped(f"all columns: --wide (not shown: {', '.join(left_out)})")
     levels = len({row.cell.level for row in rows})
-    other = f"bench compare {called} --axis quant" if levels > 1 else "bench compare prev latest"
+    words = [called, "--axis", "quant"] if levels > 1 else ["prev", "latest"]
     if len({row.machine for row in rows}) > 1:
-        other = f"bench compare {called} --axis machine"
-    lines = [f"why: bench explain {one_line(called)}", f"compare: {one_line(other)}"]
+        words = [called, "--axis", "machine"]
+    typed = {"why": ["bench", "explain", called], "compare": ["bench", "compare", *words]}
+    lines = [f"{what}: {one_line(command_line(line))}" for what, line in typed.items()]
     together = " · ".join(lines)
     if rows:
         yield from [together] if len(together) <= WIDTH else lines

@@ -11,11 +11,12 @@ from statistics import median
 from msgspec import structs
 
 from harness.results.environment import Environment, ReadBandwidth
-from harness.results.machines import machine_of
+from harness.results.machines import machine_label, machine_of
 from harness.results.merged import is_measured, joined, runs_of
 from harness.results.schema import Document
 
 SHOWN_DIGITS = 4  # of the hash, in a name
+LOST_DIGITS = 8  # of the hash, where nothing else is known of a machine
 NOBODY = "none"  # of cells that no machine has measured
 
 
@@ -110,10 +111,10 @@ def named_apart(document: Document) -> Document:
 
 
 def _plain_name(run: Document) -> str:
-    """What its operator calls the machine of a run, else its processor."""
+    """What its operator calls the machine of a run, else its processor, else its hash."""
+    label, lost_on = machine_label(run), run.plan.cell.machine if run.plan.cell else ""
     if not is_measured(run):
-        return NOBODY
-    label = run.plan.cell.label if run.plan.cell else ""
+        return label or lost_on[:LOST_DIGITS] or NOBODY
     facts = run.environment
     return label or " ".join((facts.cpu_model or facts.architecture or "machine").split())
 

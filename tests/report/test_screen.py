@@ -1,5 +1,6 @@
 """The first screen: 78 columns by a stated rule, an answer at its end, and what else there is."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,12 @@ def test_each_of_several_models_is_answered_by_its_name():
     both = (*levels(SLOW, FAST).records, *levels(SLOW, FAST, model="other").records)
     told = answers(document(*both), make_rows(both))
     assert [line.partition(":")[0] for line in told] == ["smollm2-135m", "other"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="other quotes")
+def test_what_is_to_be_typed_can_be_typed():
+    drawn = draw_screen(document(record(SLOW)), "my results/a b.json")
+    assert "why: bench explain 'my results/a b.json'" in drawn
 
 
 def test_long_names_and_paths_neither_widen_it_nor_act_on_the_terminal():

@@ -1,9 +1,12 @@
 """Machines of documents: their names, their runs, their peaks; nobody's host among them."""
 
+import pytest
 from msgspec import structs
 
 from harness.fleet.laying import cells_of
 from harness.fleet.merge import merge
+from harness.fleet.scheduling.jobs import Loss
+from harness.fleet.scheduling.outcome import lost_cell
 from harness.results.environment import ReadBandwidth
 from harness.results.machine_views import (
     as_one_machine,
@@ -51,6 +54,14 @@ def test_the_peak_of_a_machine_is_the_median_of_its_runs():
 def test_a_document_of_one_run_stays_as_it_is():
     assert as_one_machine(result(0, A)) == result(0, A)
     assert names_by_source(result(0, A)) == ()
+
+
+@pytest.mark.parametrize(("label", "name"), [("shelf-2", "shelf-2"), ("", B[:8])])
+def test_a_machine_that_lost_all_its_cells_keeps_its_name(label, name):
+    (cell,) = cells_of(load_settings("ci", model=("bytelm",), quant=("int4",), threads=("1",)))
+    lost = lost_cell(Loss(cell.hash, B, label, "worker lost"), cell, "2026-11-29T00:00:00+00:00")
+    document = merged(result(0, A, label="shelf-1"), lost)
+    assert [one.name for one in machine_views([document])] == ["shelf-1", name]
 
 
 def test_cells_that_nobody_measured_belong_to_none():
