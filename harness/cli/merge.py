@@ -6,6 +6,7 @@ import click
 
 from harness.cli.options import DOCUMENT_FORMATS, format_option, wide_option
 from harness.cli.output import tell
+from harness.core.errors import StorageError
 
 
 @click.command(
@@ -47,7 +48,11 @@ def command(
 
     merged = merge_paths(results, () if cells is None else read_cells(cells))
     if output is not None:
-        write_document(merged.document, output)
+        try:
+            write_document(merged.document, output)
+        except StorageError as error:
+            fix = "another --output, or free the disk; the results are left as they are"
+            raise StorageError(error.problem, fix) from error
     show_document(merged.document, style, wide, str(output or "FILE"))
     for problem in merged.problems:
         tell(f"bench: {problem}")

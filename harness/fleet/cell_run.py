@@ -177,6 +177,7 @@ def _measured(
     folder = path.with_name(f"{UNFINISHED}{path.stem}")
     if place.again:
         rmtree(folder, ignore_errors=True)
+    _make(folder)
     outcome = _run(plan, folder, place, progress, board, command)
     if outcome.exit_code in (EXIT_INTERRUPTED, EXIT_STORAGE):
         lost = outcome.lost
@@ -214,14 +215,23 @@ def _run(
 def _kept(document: Document, path: Path, mark: CellMark) -> CellOutcome:
     """Write the result under its name, with what cell and machine it is of."""
     marked = structs.replace(document, plan=structs.replace(document.plan, cell=mark))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{path.parent} cannot be made: {error.strerror}", fix="give another --out"
-        ) from error
+    _make(path.parent)
     write_document(marked, path)
     return CellOutcome(path, marked, mark.exit_code, is_new=True)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder of results.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be made: {error.strerror}", fix="give another --out"
+        ) from error
 
 
 def _known(path: Path, log: Callable[[str], None]) -> Document | None:

@@ -19,6 +19,7 @@ from harness.core.errors import (
     EXIT_GATE,
     EXIT_INTERRUPTED,
     EXIT_OK,
+    EXIT_STORAGE,
     EXIT_USAGE,
     UsageError,
 )
@@ -27,7 +28,7 @@ from harness.fleet.cells import CellFile, write_cells
 from harness.fleet.laying import cells_of
 from harness.fleet.model_files import find_word
 from harness.machine.watch.facts import machine_facts
-from harness.results.document import read_document
+from harness.results.document import encode_document, read_document
 from harness.results.enums import Status
 from harness.results.environment import MachineFacts
 from harness.results.machines import machine_id
@@ -35,6 +36,7 @@ from harness.results.schema import METHOD_VERSION
 from harness.runner.settings import Settings
 from harness.store import cache as store_cache
 from tests.faults.runs import crashed
+from tests.fleet.results import result
 from tests.inline_worker import InlineWorker
 
 FAST = {
@@ -171,6 +173,19 @@ def test_a_name_follows_from_cell_machine_and_method(cell):
 def test_a_machine_is_called_by_a_plain_word(word):
     with pytest.raises(UsageError, match="--machine"):
         check_label(word)
+
+
+@pytest.mark.parametrize("words", ["cell", "merge"])
+def test_a_folder_that_takes_nothing_is_told_by_the_option_that_names_it(words, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    (file,) = write_cells((cell_of("bytelm"),), tmp_path / "cells")
+    (tmp_path / "result.json").write_bytes(encode_document(result(0, "a" * 16)))
+    commands = {
+        "cell": ["cell", str(file), "--out", str(tmp_path / "file" / "out"), "-q"],
+        "merge": ["merge", str(tmp_path / "result.json"), "-o", str(tmp_path / "no" / "x.json")],
+    }
+    assert main([*commands[words], "--format", "csv"]) == EXIT_STORAGE
+    assert {"cell": "--out", "merge": "--output"}[words] in capsys.readouterr().err
 
 
 def test_two_cells_of_one_model_build_it_once(tiny_folder, script, tmp_path, monkeypatch):
