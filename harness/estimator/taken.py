@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from harness.core.errors import UsageError
 from harness.estimator.calibration.constants import CHOICE, ELEMENTWISE, kernel_name
 from harness.estimator.memory import (
     ANY_ENGINE,
@@ -128,9 +129,14 @@ class Speeds:
 
 
 def case_speeds(case: Case) -> Speeds:
-    """Return the estimated speeds of a case."""
+    """Return the estimated speeds of a case.
+
+    Raises:
+        UsageError: an encoder on an engine whose peak nobody states: all that it does is multiply.
+    """
     prefills, steps = _prefill(case), _steps(case)
     if not case.decodes:
+        _check_peak(case, prefills)
         steps = prefills
     spent = _seconds(prefills) if prefills else None
     step = _seconds(steps)
@@ -147,6 +153,18 @@ def case_speeds(case: Case) -> Speeds:
         steps=steps,
         prefills=prefills,
         reread_ttft_s=_reread(case) if case.lengths.gen_tokens and prefills else None,
+    )
+
+
+def _check_peak(case: Case, prefills: tuple[Breakdown, ...]) -> None:
+    """Refuse a pass that cannot be timed; the fix names the engines on which it can."""
+    if prefills:
+        return
+    others = [engine.kind for engine in case.device.engine if engine.has_peaks]
+    raise UsageError(
+        f"no compute peak of the {case.engine.kind} of {case.device.key} is known:"
+        f" how long {case.target.name} takes there cannot be told",
+        fix=f"--engine {' or '.join(others)}" if others else "another device",
     )
 
 

@@ -35,7 +35,7 @@ def _capacity(row: Estimate) -> str | None:
 
 COLUMNS: tuple[Column[Estimate], ...] = (
     Column("model", lambda e: e.case.target.name, shown=VARIES),
-    Column("parameters", lambda e: e.case.target.parameters, "{:,}".format, VARIES),
+    Column("parameters", lambda e: e.case.target.parameters, "{:,}".format, VARIES, leaves=1),
     Column("quant", lambda e: e.case.level.name, shown=VARIES),
     Column("device", lambda e: e.case.device.key, shown=VARIES),
     Column("turn", lambda e: e.case.lengths.turn or None, shown=VARIES),

@@ -92,3 +92,12 @@ def test_what_is_no_device_is_told(capsys, arguments, named):
     assert code == 2
     assert out == ""
     assert named in err
+
+
+def test_several_models_on_a_class_keep_their_rates(capsys):
+    """78 columns have no room for everything: counts leave before what was asked for."""
+    _, out, _ = run(capsys, "llama-3.2-1b,llama-3-8b", "--on", "sbc")
+    header = next(line for line in out.splitlines() if line.startswith("model"))
+    assert "decode" in header
+    assert "parameters" not in header
+    assert max(map(len, out.splitlines())) <= WIDTH

@@ -199,6 +199,13 @@ def test_an_engine_without_a_peak_gives_no_time_to_first_token(monkeypatch):
     assert any("no compute peak" in note for note in result.notes)
 
 
+def test_an_encoder_on_an_engine_without_a_peak_is_refused_with_those_that_have_one():
+    """All that it does is multiply: there is no time to tell."""
+    with pytest.raises(UsageError, match="no compute peak of the npu of dimensity-8300") as raised:
+        estimate("bge-base-en-v1.5", "int4", device="dimensity-8300", engine="npu")
+    assert raised.value.fix == "--engine gpu or cpu"
+
+
 def test_values_that_stand_in_no_source_are_told():
     notes = estimate("smollm2-135m", "int4", device="rpi5").notes
     assert "data sheet values recalled, not read: power" in notes
