@@ -48,25 +48,17 @@ _FAMILY_OF = {family.name: family for family in FAMILIES}
 
 @dataclass(frozen=True, slots=True)
 class DeviceClass:
-    """What devices of one class were seen to reach of their data sheet, in public.
+    """What devices of one class leave for a model.
 
     Attributes:
         name: `phone`, `laptop` and so on.
-        bandwidth_share: least and greatest share of the memory bandwidth while decoding.
-        compute_share: least and greatest share of the peak while prefilling.
-        operator_us: least and greatest fixed time of one operator call, microseconds.
         os_share: share of the memory that the operating system and others keep.
         memory_varies: one device may carry less than the most that is sold.
-        basis: where the shares come from.
     """
 
     name: str
-    bandwidth_share: tuple[float, float]
-    compute_share: tuple[float, float]
-    operator_us: tuple[float, float]
     os_share: float
     memory_varies: bool
-    basis: str
 
 
 @dataclass(frozen=True, slots=True)
