@@ -33,6 +33,8 @@ from harness.models.catalog.devices import CatalogDevice, Engine
 from harness.models.specs.structure import ModelStructure
 
 MOST_READ = 0.97  # of a memory's bandwidth: what few rows let expect beyond it is no rate
+# The same of the fast end of a range: makers round, and bytes are counted to a few percent.
+FASTEST_READ = 1.05
 US, MS, MB = 1e-6, 1e-3, 1e6
 READS, SPENDS, NEITHER = 0, 1, -1  # which constant of a pair a part follows
 
@@ -158,7 +160,10 @@ def step_time(question: Question) -> tuple[Breakdown, Breakdown]:
     parts = _step_parts(question, question.cell)
     spread = _spread(parts, question.cell.step, question.kind.step_noise)
     others = _between_runtimes(question, spread)
-    return _ends("decode step", parts, replace(spread, deviation=others), question.basis)
+    spread = replace(spread, deviation=others)
+    read_bytes = sum(part.work.read_bytes for part in parts)
+    least_s = read_bytes / (FASTEST_READ * question.device.bandwidth_bytes_per_s)
+    return _ends("decode step", parts, spread, question.basis, least_s)
 
 
 def pass_time(
@@ -292,12 +297,16 @@ def _between_runtimes(question: Question, spread: Spread) -> float:
 
 
 def _ends(
-    name: str, parts: tuple[Part, ...], spread: Spread, basis: str
+    name: str, parts: tuple[Part, ...], spread: Spread, basis: str, least_s: float = 0.0
 ) -> tuple[Breakdown, Breakdown]:
-    """Return the slow and the fast end: every part longer, or shorter, by the same factor."""
+    """Return the slow and the fast end: every part longer, or shorter, by the same factor.
+
+    The fast end is not below `least_s`, which nothing goes below, nor above the centre.
+    """
+    fastest = max(1 / spread.factor, min(1.0, least_s / spread.centre))
     slow, fast = (
         Breakdown(name, tuple(_term(part, factor) for part in parts), basis, compute_known=True)
-        for factor in (spread.factor, 1 / spread.factor)
+        for factor in (spread.factor, fastest)
     )
     return slow, fast
 

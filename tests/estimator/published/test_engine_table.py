@@ -32,6 +32,7 @@ from harness.models.catalog.devices import FAMILIES, catalog_device, catalog_dev
 from harness.models.catalog.target import catalog_target
 
 TABLE = engine_table()
+LLAMA = catalog_target("llama-3-8b")
 GEFORCE = Place("card", "geforce", is_phone=False, device="rtx-3090", runtime="llama.cpp")
 
 
@@ -175,6 +176,17 @@ def test_a_step_is_answered_as_it_is_asked(board):
     ends, cell = question_range(asked), row_question(asked).cell
     expected_s = asked.read_s / cell.step[0] + asked.step.layers * cell.step[1] * 1e-6
     assert (ends.low * ends.high) ** -0.5 == pytest.approx(expected_s)
+
+
+def test_no_range_reads_faster_than_the_memory():
+    """Wide ranges of NPUs that no row is of would: their fast end stands at the data sheet's."""
+    for device in catalog_devices():
+        for engine in device.engine:
+            found = estimate(LLAMA, "fp16", device=device.key, engine=engine.kind)
+            rate = found.speeds.decode_tok_s
+            reads = rate.high * found.case.question.amounts.read_bytes
+            assert reads <= 1.051 * device.bandwidth_bytes_per_s
+            assert rate.low < rate.high
 
 
 def test_the_reading_of_an_npu_is_not_the_memory_of_its_device():
