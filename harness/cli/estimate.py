@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from math import prod
+from typing import TYPE_CHECKING
 
 import click
 
@@ -33,7 +34,6 @@ from harness.core.errors import UsageError
 from harness.core.ranges import parse_grid, parse_names, parse_turns
 from harness.estimator.answer import Estimate, estimate
 from harness.estimator.machine import OS_SHARE, estimate_here
-from harness.estimator.nearest import nearest_rows
 from harness.estimator.published.limits import PRECISIONS
 from harness.estimator.published.runtimes import runtime_names
 from harness.estimator.query import nominal_level
@@ -49,6 +49,9 @@ from harness.report.catalog_devices import draw_catalog_devices
 from harness.report.estimate_table import draw_estimates
 from harness.runner.models import find_targets
 from harness.runner.settings.values import AS_TESTED, CAPACITIES, MOST
+
+if TYPE_CHECKING:
+    from harness.estimator.nearest import NearRow
 
 Flags = dict[str, str | int | float | None]
 MACHINE_FORMATS = ("csv", "json", "jsonl")  # those that hold one table
@@ -144,11 +147,18 @@ def command(
     if flags["model"] is None and flags["params"] is None and systems:
         return
     rows = estimate_rows(flags)
-    near = [nearest_rows(row) for row in rows] if explain else []
+    near = _near(rows) if explain else []
     text, notes = draw_estimates(rows, style, explain_row or explain, near)
     show(text)
     for note in notes:
         tell(note)
+
+
+def _near(rows: list[Estimate]) -> list[tuple["NearRow", ...]]:
+    """Return the nearest published rows of each; only here are they read."""
+    from harness.estimator.nearest import nearest_rows
+
+    return [nearest_rows(row) for row in rows]
 
 
 def _show_largest(flags: Flags, require: tuple[str, ...], style: str, *, explain_row: bool) -> None:

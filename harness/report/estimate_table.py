@@ -1,11 +1,11 @@
 """Estimates as people read them: a headline, the columns that vary, ranges, notes below."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from harness.core.units import MIB
 from harness.estimator.answer import Estimate
 from harness.estimator.flat import breakdown_values, flat_values
-from harness.estimator.nearest import NearRow
 from harness.estimator.query import Range
 from harness.estimator.timing import Breakdown
 from harness.report.grid import (
@@ -22,6 +22,9 @@ from harness.report.grid import (
 )
 from harness.report.numbers import estimated
 from harness.report.turns import TURNS
+
+if TYPE_CHECKING:  # an answer without its nearest rows starts without what reads them
+    from harness.estimator.nearest import NearRow
 
 MOST_LINES = 12  # of one kind below a table
 TESTS = "tests"  # as many positions as they need, in the word of --capacity
@@ -85,7 +88,7 @@ def draw_estimates(
     rows: Sequence[Estimate],
     style: str,
     explain: bool,
-    near: Sequence[Sequence[NearRow]] = (),
+    near: Sequence[Sequence["NearRow"]] = (),
 ) -> tuple[str, tuple[str, ...]]:
     """Draw estimates.
 
@@ -184,7 +187,7 @@ def _evidence(rows: Sequence[Estimate]) -> list[str]:
     return list(lines)
 
 
-def _nearest(row: Estimate, near: Sequence[NearRow], style: str) -> str:
+def _nearest(row: Estimate, near: Sequence["NearRow"], style: str) -> str:
     """Draw the published rows nearest to an estimate, each beside our range for it."""
     header = ["published tok/s", "ours", "inside", "model", "device", "runtime", "stored"]
     cells = [
@@ -259,7 +262,7 @@ def _passes(row: Estimate) -> list[tuple[Breakdown, Breakdown]]:
 
 
 def _record(
-    row: Estimate, explain: bool, near: Sequence[NearRow] | None = None
+    row: Estimate, explain: bool, near: Sequence["NearRow"] | None = None
 ) -> dict[str, object]:
     """Return one row as JSON holds it."""
     record: dict[str, object] = {**flat_values(row)}
@@ -277,7 +280,7 @@ def _record(
     return record
 
 
-def _published(near: NearRow) -> dict[str, object]:
+def _published(near: "NearRow") -> dict[str, object]:
     """Return a published row beside ours as JSON holds it."""
     row = near.row
     return {
