@@ -4,6 +4,7 @@ The default of an engine is the runtime that its users run: the one with most pu
 device, else of most devices of its family, else the first of the family's row here.
 """
 
+import re
 from dataclasses import dataclass
 
 from harness.builder.quantize.levels import LEVELS, QuantLevel
@@ -41,7 +42,7 @@ RUNTIMES = (
     ),
     ServingRuntime("openvino", ("openvino",), {4: (4.5, 8.0), 8: (8.1, 8.1)}, 2048),
     ServingRuntime("genie", ("genie", "qnn"), {4: (4.25, 4.25), 8: (8.0, 8.0)}, 4096),
-    ServingRuntime("ort", ("onnx", "ort"), {}, 4096),
+    ServingRuntime("ort", ("onnx", "ort", "oga"), {}, 4096),
     ServingRuntime("mlx", ("mlx",), {4: (4.5, 4.5), 8: (8.5, 8.5)}),
     ServingRuntime("coreai", ("core-ai", "coreai"), {4: (4.5, 6.0), 8: (8.5, 8.5)}),
     ServingRuntime("coreml", ("coreml", "core ml"), {4: (4.5, 6.0), 8: (8.5, 8.5)}),
@@ -104,8 +105,13 @@ def published_runtime(text: str) -> str | None:
     lower = text.lower()
     if any(word in lower for word in MIXED_WORDS):
         return None
-    found = (row.name for row in RUNTIMES if any(word in lower for word in row.words))
+    found = (row.name for row in RUNTIMES if any(_begins(word, lower) for word in row.words))
     return next(found, None)
+
+
+def _begins(word: str, text: str) -> bool:
+    """Whether a word of the text begins so: `not reported` holds no `ort`."""
+    return re.search(f"(?<![a-z]){re.escape(word)}", text) is not None
 
 
 def check_runtime(name: str, family: str, where: str) -> str:

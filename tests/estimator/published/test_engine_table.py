@@ -128,6 +128,8 @@ def test_every_kind_is_in_the_table():
         ("Ryzen AI SW 1.4", "ryzen-ai"),
         ("mlx-swift", "mlx"),
         ("not stated", None),
+        ("not reported", None),
+        ("OGA 0.7", "ort"),
     ],
 )
 def test_a_published_name_is_one_of_our_words(text, name):
