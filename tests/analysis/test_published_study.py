@@ -69,7 +69,7 @@ def test_a_file_without_units_is_refused(tmp_path, capsys):
 def test_the_kept_table_is_drawn_from_the_rows_that_ship():
     """A refit in seconds, without numpy; figures may move in their fourth digit."""
     study = study_published(shipped_rows())
-    kept = read_json_file(VALIDATION / "published.json")
+    kept = read_json_file(VALIDATION / "published" / "table.json")
     made = published_json(study, "shipped")
     assert {**made, "rows": None} == {**kept, "rows": None}
     for row, stored in zip(made["rows"], kept["rows"], strict=True):
@@ -78,13 +78,13 @@ def test_the_kept_table_is_drawn_from_the_rows_that_ship():
         assert {**row, **figures} == stored
     text, _ = draw_published(study, made, "md")
     assert len(text.splitlines()) == len(
-        (VALIDATION / "published.md").read_text(encoding="utf-8").splitlines()
+        (VALIDATION / "published" / "table.md").read_text(encoding="utf-8").splitlines()
     )
 
 
 def test_the_bars_hold_on_the_kept_table():
     """Ranges hold 75 to 90 % of decode rates of left-out devices, 65 % of each larger group."""
-    rows = read_json_file(VALIDATION / "published.json")["rows"]
+    rows = read_json_file(VALIDATION / "published" / "table.json")["rows"]
     left = {
         row["group"]: row
         for row in rows

@@ -26,13 +26,13 @@ PACKAGE = Path(harness.__file__).parent
 
 
 def test_only_one_file_touches_the_environment():
-    """`os.environ` and `os.getenv` stand nowhere else."""
+    """`os.environ` stands nowhere else but in the script for machines without bench."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "putenv"):
                 found.add(path.relative_to(PACKAGE).as_posix())
-    assert found == {"core/environment.py"}
+    assert found == {"core/environment.py", "fleet/remote/host_side.py"}
 
 
 def test_what_emulated_devices_need_is_in_the_table():

@@ -32,6 +32,7 @@ READERS = {
     "cli/progress.py",
     "core/files.py",
     "estimator/calibration/calibrate.py",
+    "estimator/calibration/device_calibrate.py",
     "report/junit.py",
     "runner/loop/run.py",
     "store/inventory.py",

@@ -24,6 +24,8 @@ RUNNERS = {
     *("trust_remote_code", "exec_module", "run_path", "allow_pickle", "import_from_path"),
 }
 BARE = {"exec", "eval"}
+# What names one to refuse it: objects that a fleet's messages would make, see the module.
+GUARDS = {"guard.py": {"pickle"}}
 MAY = re.compile("|".join((*RUNNERS, r"\b(exec|eval)\(")))
 
 
@@ -49,4 +51,4 @@ def words_of(path: Path) -> set[str]:
 
 def test_nothing_here_runs_code_of_a_model():
     guilty = {path.name: words_of(path) & (RUNNERS | BARE) for path in PACKAGE.rglob("*.py")}
-    assert {name: found for name, found in guilty.items() if found} == {}
+    assert {name: found for name, found in guilty.items() if found} == GUARDS
