@@ -150,6 +150,9 @@ def json_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(Document)
     properties = schema["$defs"][Document.__name__]["properties"]
     properties[CHECKSUM] = {"type": "string", "pattern": f"^{METHOD}[0-9a-f]{{64}}$"}
+    for part in schema["$defs"].values():
+        if "description" in part:  # msgspec 0.22 leaves the indents of a docstring, 0.23 does not
+            part["description"] = inspect.cleandoc(part["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "bench results document",
