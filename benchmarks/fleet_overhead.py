@@ -4,7 +4,8 @@
     PYTHONPATH=. python benchmarks/fleet_overhead.py growth     # about 100 s
     PYTHONPATH=. python benchmarks/fleet_overhead.py overhead   # about 60 s
     PYTHONPATH=. python benchmarks/fleet_overhead.py pairs 10   # about 60 s a pair
-    PYTHONPATH=. python benchmarks/fleet_overhead.py beside 200 # about 8 minutes
+    PYTHONPATH=. python benchmarks/fleet_overhead.py beside 200 # about 17 minutes
+    PYTHONPATH=. python benchmarks/fleet_overhead.py waiting 200 # the same of the worker alone
 
 `rate`: cells a second of one scheduler and four workers whose cells cost nothing but a result that
 is written and sent. `growth`: what 1 to 16 workers add to cells of a known length: the time of all,
@@ -51,7 +52,7 @@ OVERHEAD_CELLS = 10
 DECODE = {"prompt": (), "gen": (64,), "pg": (), "rounds": 3, "calibrate": False}
 GOAL = 0.01
 TURN_S = 0.33
-SETTLE_S = 0.03
+SETTLE_S = 0.3  # what went on has caught up with what it missed
 STEPS = 100
 
 
@@ -149,7 +150,12 @@ def pairs(folder: Path, count: int) -> None:
         tell_interval("pairs", name, values)
 
 
-def beside(folder: Path, count: int) -> None:
+def waiting(folder: Path, count: int) -> None:
+    """The same with the worker alone stopped in turns: the scheduler stands elsewhere as a rule."""
+    beside(folder, count, only="a")
+
+
+def beside(folder: Path, count: int, only: str = "") -> None:
     """One process that decodes, with a fleet beside it and with that fleet stopped, in turns."""
     with fleet(folder / "beside") as one:
         at(one, "a", "seconds=36000")
@@ -157,7 +163,7 @@ def beside(folder: Path, count: int) -> None:
         one.workers["gathers"] = start(one.folder / "gathers.log", "-c", code)
         while not (one.folder / "out-a" / "measured.txt").exists():
             time.sleep(0.1)
-        fleets = (one.scheduler, *one.workers.values())
+        fleets = (one.workers[only],) if only else (one.scheduler, *one.workers.values())
         with ExitStack() as stack:
             stack.callback(signal_all, fleets, signal.SIGCONT)
             in_turns(fleets, count)
@@ -249,7 +255,7 @@ def rates_of(results: Sequence[Path]) -> dict[str, float]:
     return {model: metric.value for model, metric in found.items() if metric and metric.value}
 
 
-COUNTED = {"pairs": (pairs, 10), "beside": (beside, 200)}
+COUNTED = {"pairs": (pairs, 10), "beside": (beside, 200), "waiting": (waiting, 200)}
 PARTS = {"rate": rate, "growth": growth, "overhead": overhead}
 
 
