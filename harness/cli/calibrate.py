@@ -121,8 +121,9 @@ def _measure_of(
 ) -> "Callable[..., StoredConstants]":
     """Return what measures a device with so many threads: a processor, or another one."""
     from harness.devices.probe import probe_device
-    from harness.estimator.calibration.calibrate import calibration_key, ensure_constants
+    from harness.estimator.calibration.calibrate import ensure_constants
     from harness.estimator.calibration.device_calibrate import device_key, ensure_device_constants
+    from harness.estimator.calibration.store import calibration_key
 
     if device.kind == "cpu":
         return lambda count, **given: ensure_constants(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.fleet_options import cell_model_options
 from harness.cli.options import (
     DOCUMENT_FORMATS,
     cache_option,
@@ -33,14 +34,7 @@ from harness.core.errors import EXIT_INTERRUPTED
     help="Folder of the result: result-CELL-HASH.json, the hash being that of cell, machine and"
     " method.",
 )
-@click.option(
-    "--models",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="A folder of models that a cell may name by their hash. May be given again.",
-)
-@click.option("--allow-hub", is_flag=True, help="Fetch what a cell names on the hub.")
+@cell_model_options()
 @click.option("--machine", metavar="WORD", help="What this machine is called in the result.")
 @click.option("--again", is_flag=True, help="Measure also where the result is there already.")
 @offline_option()

@@ -29,7 +29,7 @@ def this_machine() -> ThisMachine:
         DeviceError: nothing usable is stored, or the system does not tell its memory.
         StorageError: the store cannot be read.
     """
-    from harness.estimator.calibration.calibrate import calibration_key, find_constants
+    from harness.estimator.calibration.store import calibration_key, find_constants
     from harness.store.cache import default_cache
 
     facts, memory_bytes = machine_memory()

@@ -1,4 +1,4 @@
-"""Options that the commands of `bench fleet` share."""
+"""Options that the commands of `bench fleet`, and `bench cell`, share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,11 +28,33 @@ OPTIONS: tuple[Decorator, ...] = (
 )
 
 
+CELL_MODELS: tuple[Decorator, ...] = (
+    click.option(
+        "--models",
+        multiple=True,
+        metavar="DIR",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="A folder of models that a cell may name by their hash. May be given again.",
+    ),
+    click.option("--allow-hub", is_flag=True, help="Fetch what a cell names on the hub."),
+)
+
+
 def scheduler_options() -> Decorator:
     """`--scheduler` and the files of TLS."""
+    return _all_of(OPTIONS)
+
+
+def cell_model_options() -> Decorator:
+    """`--models` and `--allow-hub`: where a cell's models may come from."""
+    return _all_of(CELL_MODELS)
+
+
+def _all_of(options: tuple[Decorator, ...]) -> Decorator:
+    """Return a decorator that adds these options, the first of them first in the help."""
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(OPTIONS):
+        for option in reversed(options):
             command = option(command)
         return command
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.fleet_options import scheduler_options
+from harness.cli.fleet_options import cell_model_options, scheduler_options
 from harness.cli.options import cache_option, quiet_option
 from harness.cli.output import tell
 
@@ -28,14 +28,7 @@ from harness.cli.output import tell
     show_default=True,
     help="Where results lie before they are sent.",
 )
-@click.option(
-    "--models",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="A folder of models that a cell may name by their hash. May be given again.",
-)
-@click.option("--allow-hub", is_flag=True, help="Fetch what a cell names on the hub.")
+@cell_model_options()
 @click.option("--allow-simulated", is_flag=True, help="Offer what is emulated here as well.")
 @cache_option()
 @quiet_option()
