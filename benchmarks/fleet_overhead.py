@@ -166,10 +166,10 @@ def beside(folder: Path, count: int, only: str = "") -> None:
         fleets = (one.workers[only],) if only else (one.scheduler, *one.workers.values())
         with ExitStack() as stack:
             stack.callback(signal_all, fleets, signal.SIGCONT)
-            in_turns(fleets, count)
+            in_turns("waiting" if only else "beside", fleets, count)
 
 
-def in_turns(fleets: Sequence[Popen[bytes]], count: int) -> None:
+def in_turns(part: str, fleets: Sequence[Popen[bytes]], count: int) -> None:
     """Decode with processes that are stopped and go on."""
     for name in ("bytelm", "smollm2-135m"):
         model = harness.load(name, level="int4", context_tokens=256)
@@ -180,7 +180,7 @@ def in_turns(fleets: Sequence[Popen[bytes]], count: int) -> None:
             random.Random(number).shuffle(sides)
             took_s = {side: turn(fleets, side, model, passes) for side in sides}
             logs.append(math.log(took_s[signal.SIGSTOP] / took_s[signal.SIGCONT]))
-        tell_interval("beside", name, logs)
+        tell_interval(part, name, logs)
 
 
 def signal_all(processes: Sequence[Popen[bytes]], number: int) -> None:
