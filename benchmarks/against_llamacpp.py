@@ -24,7 +24,8 @@ from pathlib import Path
 
 from harness.builder.quantize.levels import find_cache, find_level
 from harness.core.errors import HarnessError
-from harness.estimator.calibration.calibrate import calibration_key, ensure_constants
+from harness.estimator.calibration.calibrate import ensure_constants
+from harness.estimator.calibration.store import calibration_key
 from harness.machine.watch.facts import machine_facts
 from harness.models.weights.source import resolve_model
 from harness.runner.loop.builds import ensure_group

@@ -25,8 +25,9 @@ from typing import Any
 from harness.builder.graph.geometry import DecoderGeometry
 from harness.builder.quantize.levels import find_level
 from harness.core.units import NS_PER_S
-from harness.estimator.calibration.calibrate import calibration_key, ensure_constants
+from harness.estimator.calibration.calibrate import ensure_constants
 from harness.estimator.calibration.operators import stand_in
+from harness.estimator.calibration.store import calibration_key
 from harness.estimator.timing import Breakdown, decode_step, prefill
 from harness.estimator.work import needed_operators
 from harness.machine.watch.facts import machine_facts

@@ -22,7 +22,7 @@ from harness.analysis.scaling_causes import (
 )
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import UsageError
-from harness.estimator.calibration.calibrate import machine_fingerprint
+from harness.estimator.calibration.store import machine_fingerprint
 from harness.results.enums import Kind, Prepack
 from harness.results.metrics import metric_row
 from harness.results.schema import DECODE, PREFILL, REQUEST, Document, Record, kind_of

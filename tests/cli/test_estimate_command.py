@@ -12,7 +12,7 @@ from msgspec import structs
 
 from harness.builder.quantize.levels import LEVELS
 from harness.cli.main import main
-from harness.estimator.calibration.calibrate import METHOD_VERSION, calibration_key, store_constants
+from harness.estimator.calibration.store import METHOD_VERSION, calibration_key, store_constants
 from harness.machine.watch.facts import machine_facts
 from harness.models.catalog.catalog import catalog_model, listed_names, spec_names
 from harness.models.catalog.devices import device_keys

@@ -11,7 +11,6 @@ import json
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,14 +22,7 @@ from harness.core.findings import Log
 from harness.core.progress import tell_part
 from harness.core.units import MIB
 from harness.devices.device import Device
-from harness.estimator.calibration.calibrate import (
-    METHOD_VERSION,
-    TIMEOUT_S,
-    CalibrationKey,
-    calibration_key,
-    find_constants,
-    store_constants,
-)
+from harness.estimator.calibration.calibrate import TIMEOUT_S
 from harness.estimator.calibration.constants import (
     ATTENTION,
     CHOICE,
@@ -39,7 +31,6 @@ from harness.estimator.calibration.constants import (
     SESSION_CALL,
     Sizes,
     caches_apart,
-    call_name,
     is_attention,
     kernel_levels,
 )
@@ -60,9 +51,15 @@ from harness.estimator.calibration.rates import (
     constants_of,
     elementwise_rate,
     hot_times,
-    kernel_calls,
-    kernel_rates,
+    matrix_rates,
     net,
+)
+from harness.estimator.calibration.store import (
+    CalibrationKey,
+    calibration_key,
+    find_constants,
+    store_constants,
+    stored_now,
 )
 from harness.machine.process.worker import Worker
 from harness.results.calibration import Constants, StoredConstants
@@ -147,15 +144,7 @@ def ensure_device_constants(
             held = [one for one in LEVELS if _holds(found.stored, one, floats)]
             levels = tuple(dict.fromkeys((*levels, *held)))
     constants = measure_device(key, device, levels, sizes or sizes_of(device), seed, log)
-    stored = StoredConstants(
-        fingerprint=key.fingerprint,
-        onnxruntime=key.onnxruntime,
-        device=key.device,
-        method_version=METHOD_VERSION,
-        complete=full,
-        constants=constants,
-        measured_on=f"{datetime.now(UTC):%Y-%m-%d}",
-    )
+    stored = stored_now(key, constants, full)
     if not device.simulate:
         store_constants(cache, stored)
     return stored
@@ -238,10 +227,7 @@ def without_attention(
     session_s, operator = hot[SESSION_CALL].seconds, calls_of(hot[OPERATOR_CALL], MIB)
     rates = {ELEMENTWISE: (elementwise,), CHOICE: bandwidth_curve(replies[CHOICE])}
     rates[OPERATOR_CALL] = (operator,)
-    for kernel, level in kernel_levels(levels).items():
-        calls = kernel_calls(replies[kernel], sizes, level, session_s)
-        rates[call_name(kernel)] = calls
-        rates[kernel] = kernel_rates(replies[kernel], sizes, level, session_s, calls)
+    rates |= matrix_rates(replies, sizes, levels, session_s)
     return Constants(
         basis=MEASURED_HERE,
         bandwidth=bandwidth_curve(replies[BANDWIDTH]),

@@ -270,12 +270,13 @@ def constants_of(
     hot = hot_times(replies[OPERATORS], sizes, built["operators"], elementwise)
     session_s = hot[SESSION_CALL].seconds
     rates = {ELEMENTWISE: (elementwise,), CHOICE: bandwidth_curve(replies[CHOICE])}
-    inputs = {}
-    for kernel, level in kernel_levels(levels).items():
-        calls = kernel_calls(replies[kernel], sizes, level, session_s)
-        rates[call_name(kernel)] = calls
-        rates[kernel] = kernel_rates(replies[kernel], sizes, level, session_s, calls)
-        inputs[kernel] = kernel_inputs(replies[kernel], sizes, session_s, calls[0], rates[kernel])
+    rates |= matrix_rates(replies, sizes, levels, session_s)
+    inputs = {
+        kernel: kernel_inputs(
+            replies[kernel], sizes, session_s, rates[call_name(kernel)][0], rates[kernel]
+        )
+        for kernel in kernel_levels(levels)
+    }
     operator, attention = stack_calls(
         replies[STACKS], sizes, built["stack_operators"], session_s, rates
     )
@@ -294,6 +295,25 @@ def constants_of(
         times={SESSION_CALL: hot[SESSION_CALL]},
         inputs=inputs,
     )
+
+
+def matrix_rates(
+    replies: Mapping[str, Sequence[Reply]], sizes: Sizes, levels: tuple[str, ...], session_s: float
+) -> dict[str, tuple[RatePoint, ...]]:
+    """Return the rate of every kernel of these levels, and of its calls.
+
+    Args:
+        replies: by kernel, one per process each.
+        sizes: that they were measured with.
+        levels: whose kernels were measured.
+        session_s: the fixed time of a run.
+    """
+    rates: dict[str, tuple[RatePoint, ...]] = {}
+    for kernel, level in kernel_levels(levels).items():
+        calls = kernel_calls(replies[kernel], sizes, level, session_s)
+        rates[call_name(kernel)] = calls
+        rates[kernel] = kernel_rates(replies[kernel], sizes, level, session_s, calls)
+    return rates
 
 
 def bandwidth_curve(replies: Sequence[Reply]) -> tuple[RatePoint, ...]:

@@ -10,8 +10,9 @@ from harness.core.errors import HarnessError, StorageError
 from harness.core.findings import Log
 from harness.devices.device import Device
 from harness.estimator.calibration.bandwidth import read_bytes_per_s
-from harness.estimator.calibration.calibrate import FOLDER, calibration_key, ensure_constants
+from harness.estimator.calibration.calibrate import ensure_constants
 from harness.estimator.calibration.pulse import drift_between, ensure_pulse_graphs, pulse_of
+from harness.estimator.calibration.store import FOLDER, calibration_key
 from harness.estimator.rules import HardwarePeaks
 from harness.results.calibration import Constants
 from harness.results.entries import CalibrationEntry, NoCalibrationEntry

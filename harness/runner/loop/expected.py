@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.units import about_time, size_words
-from harness.estimator.calibration.calibrate import FOLDER, ROUND_SECONDS
+from harness.estimator.calibration.calibrate import ROUND_SECONDS
 from harness.estimator.calibration.constants import QUICK
+from harness.estimator.calibration.store import FOLDER
 from harness.runner.loop.builds import build_seconds, missing_builds
 from harness.runner.loop.calibration import is_calibrated
 from harness.runner.loop.device_calibration import has_calibrated_device

@@ -5,7 +5,7 @@ import pytest
 from harness.builder.quantize.levels import CACHES, LEVELS
 from harness.core.errors import UsageError
 from harness.estimator.calibration import calibrate
-from harness.estimator.calibration.calibrate import CalibrationKey, ensure_constants, find_constants
+from harness.estimator.calibration.calibrate import ensure_constants
 from harness.estimator.calibration.constants import (
     ATTENTION,
     ATTENTION_CALL,
@@ -17,6 +17,7 @@ from harness.estimator.calibration.constants import (
     call_name,
 )
 from harness.estimator.calibration.operators import experts_name, usual_operators
+from harness.estimator.calibration.store import CalibrationKey, find_constants
 from harness.results.background import BACKGROUND_CPU_SHARE
 from harness.results.calibration import Constants, RatePoint
 from harness.results.enums import Grade

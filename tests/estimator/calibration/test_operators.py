@@ -5,7 +5,7 @@ from msgspec import structs
 
 from harness.builder.quantize.levels import CACHES, LEVELS, find_level
 from harness.estimator.calibration import calibrate
-from harness.estimator.calibration.calibrate import CalibrationKey, ensure_constants
+from harness.estimator.calibration.calibrate import ensure_constants
 from harness.estimator.calibration.constants import (
     ATTENTION,
     ATTENTION_CALL,
@@ -33,6 +33,7 @@ from harness.estimator.calibration.operators import (
     state_shape,
     typical_slower,
 )
+from harness.estimator.calibration.store import CalibrationKey
 from harness.estimator.timing import timed
 from harness.estimator.work import Work, needed_operators
 from harness.models.catalog.catalog import load_spec

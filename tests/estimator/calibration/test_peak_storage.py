@@ -9,7 +9,7 @@ from msgspec import structs
 
 from harness.core.errors import MeasurementError, StorageError
 from harness.estimator.calibration import calibrate
-from harness.estimator.calibration.calibrate import (
+from harness.estimator.calibration.store import (
     METHOD_VERSION,
     CalibrationKey,
     calibration_key,

@@ -9,7 +9,7 @@ from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import find_level
 from harness.devices.device import Device
 from harness.devices.table import find_row
-from harness.estimator.calibration.calibrate import FOLDER
+from harness.estimator.calibration.store import FOLDER
 from harness.runner.loop.builds import build_all, missing_builds
 from harness.runner.loop.expected import expect, first_words
 from harness.runner.plan import make_plan
